@@ -1,0 +1,24 @@
+//! The hash functions: one for maps in memory, one for everything stored. No map here has an order that may reach an output.
+#![expect(clippy::disallowed_types, reason = "this is where the map with a fixed seed is made")]
+
+use foldhash::fast::FixedState;
+use std::collections::{HashMap, HashSet};
+
+/// A hash map with a fixed seed. Its order must not reach an output or a snapshot.
+pub type Map<K, V> = HashMap<K, V, FixedState>;
+
+/// A hash set with a fixed seed. Its order must not reach an output or a snapshot.
+pub type Set<K> = HashSet<K, FixedState>;
+
+/// The number of virtual shards over which sinks spread keys.
+pub const SHARDS: u16 = 4096;
+
+/// The virtual shard of a key: XXH3-64 modulo [`SHARDS`]. Stored, hence fixed for ever.
+pub fn shard(key: &[u8]) -> u16 {
+    (xxhash_rust::xxh3::xxh3_64(key) % u64::from(SHARDS)) as u16
+}
+
+/// XXH3-64 of `bytes` chained to what came before; 0 begins a chain.
+pub fn chain(before: u64, bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(bytes, before)
+}

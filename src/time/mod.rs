@@ -1,0 +1,3 @@
+//! Event time, and the one door to the clock. No other module reads the clock (`clippy.toml` guards it).
+
+pub mod clock;
