@@ -13,5 +13,6 @@ pub mod sources;
 pub mod state;
 pub mod ticks;
 pub mod time;
+pub mod views;
 
 pub use error::{Error, Kind, Result};
