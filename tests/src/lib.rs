@@ -1,1 +1,18 @@
-//! x
+//! What the tests of the whole need: a real broker, the `tidemark` binary as a child, readers of what it wrote.
+//! Nothing here links the engine: these tests see what a user sees.
+//!
+//! * [`broker::Broker`] is an Apache Kafka of one node on loopback; [`client`] makes topics in it, writes and reads them.
+//! * [`engine::Engine`] is a running `tidemark`: its log lines, its HTTP, its signals, its death.
+//! * [`progress`] and [`transactions`] tell from the outside what the engine committed.
+//! * [`proof`] puts them together with the oracle: exactly once, under kills.
+//!
+//! All children die with the test process, also when that is killed.
+
+pub mod broker;
+pub mod client;
+pub mod clock;
+pub mod failure;
+pub mod lines;
+pub mod process;
+
+pub use failure::{Failure, Result};

@@ -1,0 +1,33 @@
+//! The clock of the tests: deadlines only. No test's verdict depends on how fast something was.
+#![expect(clippy::disallowed_methods, reason = "the tests' own door to the clock")]
+
+use std::time::{Duration, Instant};
+
+/// Now, for deadlines and for figures that are printed.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The point in time after which waiting is given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    begun: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// `limit` from now.
+    pub fn after(limit: Duration) -> Deadline {
+        Deadline { begun: now(), limit }
+    }
+
+    /// What is left; `None` once it has passed.
+    pub fn left(&self) -> Option<Duration> {
+        self.limit.checked_sub(self.begun.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    /// The whole time allowed.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
