@@ -4,6 +4,7 @@
 //! log records what each tick read, so that output is a pure function of log and input (`doc/ARCHITECTURE.md`).
 
 pub mod error;
+pub mod formats;
 pub mod hash;
 pub mod ids;
 pub mod random;

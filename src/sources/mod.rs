@@ -18,6 +18,11 @@ pub struct Partition {
     pub start: u64,
 }
 
+/// The greatest payload in bytes that a transport has to give whole: 16 MiB. Of a longer one it may give only the first
+/// `PAYLOAD_BYTES_MAX + 1` bytes, so that a record takes bounded memory; every format's own limit is at or below this, so such a
+/// record is always rejected as too large, never taken for a shorter one.
+pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+
 /// One record as the transport holds it; valid during the call that gives it.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a> {
