@@ -16,6 +16,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+/// Fills the cache of jars if it is not filled.
+///
+/// # Errors
+/// If Kafka can't be fetched; the message has the output of the program that failed.
+pub fn fetch() -> Result<()> {
+    Jars::obtain().map(drop)
+}
+
 /// How long a start may take before it is given up.
 const START_LIMIT: Duration = Duration::from_secs(120);
 

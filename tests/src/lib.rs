@@ -11,8 +11,10 @@
 pub mod broker;
 pub mod client;
 pub mod clock;
+pub mod engine;
 pub mod failure;
 pub mod lines;
+pub mod phase;
 pub mod process;
 
 pub use failure::{Failure, Result};
