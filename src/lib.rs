@@ -17,3 +17,16 @@ pub mod time;
 pub mod views;
 
 pub use error::{Error, Kind, Result};
+pub use row::{Decimal, F64, Row};
+pub use time::EventTime;
+
+// What `#[derive(Row)]` writes names the crate `tidemark`, in here too.
+extern crate self as tidemark;
+
+/// What `#[derive(Row)]` writes calls. Not for anybody else.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::row::derived::{clone, cmp, eq, hash};
+    pub use serde;
+    pub use std::vec::Vec;
+}
