@@ -1,0 +1,23 @@
+//! Configuration in layers: defaults < code < file < environment < `-D` < flags, every value with its origin.
+//!
+//! It opens no connection, reads no secret unless asked to reveal it, and knows no engine.
+
+pub mod connectors;
+mod file;
+mod kinds;
+mod layers;
+mod nearest;
+mod reference;
+mod resolve;
+mod schema;
+mod settings;
+mod show;
+mod units;
+mod value;
+
+pub use layers::{Layered, Section};
+pub use reference::reference;
+pub use resolve::Resolved;
+pub use settings::{Http, Job, Limits, Log, Memory, Settings, Snapshots, Tick, View};
+pub use units::{duration, show_duration, show_size, size};
+pub use value::{Origin, Revealed, Secret, Value};

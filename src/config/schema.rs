@@ -1,0 +1,204 @@
+//! Every key that the configuration knows, as data: the check of a value, the typed settings and the reference page
+//! (`doc/operating/configuration.md`) are all derived from this table.
+
+use super::kinds::Kind;
+
+/// A section of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SectionSpec {
+    /// Its word in the file; empty for the keys above all sections.
+    pub(crate) kind: &'static str,
+    /// Whether it carries a name of the user's: `[source.NAME]`.
+    pub(crate) named: bool,
+    /// The key that selects one of several variants, each with keys of its own.
+    pub(crate) selector: Option<&'static str>,
+    /// Whether keys that the table does not know are taken as they are.
+    pub(crate) open: bool,
+    /// What it is for.
+    pub(crate) doc: &'static str,
+}
+
+/// A key of a section.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// The section's word.
+    pub(crate) section: &'static str,
+    /// The variants that have it; none named means all.
+    pub(crate) variants: &'static [&'static str],
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it takes.
+    pub(crate) kind: Kind,
+    /// What holds when nobody says anything. `<dataflow>`, `<job>` and `<name>` (of the section) are replaced.
+    pub(crate) default: Absent,
+    /// One sentence.
+    pub(crate) doc: &'static str,
+}
+
+/// What holds when nobody says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// This, as it would be written.
+    Is(&'static str),
+    /// Nothing; in words, what that means.
+    Unset(&'static str),
+    /// It must be said.
+    Required,
+}
+
+use Absent::{Is, Required, Unset};
+
+const fn section(kind: &'static str, doc: &'static str) -> SectionSpec {
+    SectionSpec { kind, named: false, selector: None, open: false, doc }
+}
+
+/// All sections, in the order in which they are shown.
+pub(crate) const SECTIONS: &[SectionSpec] = &[
+    section("", "Keys above all sections."),
+    section("job", "The job."),
+    section(
+        "http",
+        "The HTTP server of the job, and where commands such as `tidemark status` look for it.",
+    ),
+    section("tick", "How input is cut into ticks."),
+    section("snapshots", "How often state is made durable; it bounds how much a recovery replays."),
+    SectionSpec { selector: Some("kind"), ..section("log", "The tick log.") },
+    section("memory", "Memory of the process."),
+    section("limits", "Bounds on queues, bodies and times."),
+    SectionSpec {
+        named: true,
+        selector: Some("kind"),
+        open: true,
+        ..section(
+            "connection",
+            "A connection that sources, sinks and the tick log name. Keys other than `kind` are librdkafka options, \
+             passed through unchanged as text; passwords are given as `{ env = \"..\" }` or `{ file = \"..\" }`.",
+        )
+    },
+    SectionSpec {
+        named: true,
+        selector: Some("connector"),
+        ..section("source", "Where the source that the dataflow calls NAME reads from.")
+    },
+    SectionSpec {
+        named: true,
+        selector: Some("connector"),
+        ..section("sink", "Where the sink that the dataflow calls NAME writes to.")
+    },
+    SectionSpec { named: true, ..section("view", "The served view that the dataflow calls NAME.") },
+];
+
+const ALL: &[&str] = &[];
+const KAFKA: &[&str] = &["kafka"];
+const FILE: &[&str] = &["file"];
+const NEXMARK: &[&str] = &["nexmark"];
+const KAFKA_OR_FILE: &[&str] = &["kafka", "file"];
+const FORMATS: Kind = Kind::Choice(&["json", "csv"]);
+
+const fn key(
+    section: &'static str,
+    variants: &'static [&'static str],
+    name: &'static str,
+    kind: Kind,
+    default: Absent,
+    doc: &'static str,
+) -> Key {
+    Key { section, variants, name, kind, default, doc }
+}
+
+/// All keys, in the order in which they are shown.
+#[rustfmt::skip]
+pub(crate) const KEYS: &[Key] = &[
+    key("", ALL, "workers", Kind::Integer(1, 256), Is("1"), "Worker threads. May differ at every start."),
+    key("", ALL, "state", Kind::Text, Is("./tidemark-state/<dataflow>"), "The store of snapshots and generations: a directory or an object store URL."),
+
+    key("job", ALL, "name", Kind::Name, Is("<dataflow>"), "The job's name. With the store it is the job's identity: progress of sinks is kept under it."),
+    key("job", ALL, "program", Kind::Text, Unset("computed from the dataflow"), "Says the program's fingerprint instead of computing it. Only for those who know that two programs give the same output."),
+
+    key("http", ALL, "addr", Kind::Address, Is("127.0.0.1:8090"), "Address and port to listen on; port 0 takes a free one."),
+    key("http", ALL, "token", Kind::Secret, Unset("no token is asked for"), "Bearer token that every request but health and readiness must carry."),
+
+    key("tick", ALL, "interval_min", Kind::Duration("100us", "10s"), Is("1ms"), "Least time between two ticks."),
+    key("tick", ALL, "interval_max", Kind::Duration("1ms", "1m"), Is("100ms"), "Greatest time that waiting input is gathered into one tick."),
+    key("tick", ALL, "heartbeat", Kind::Duration("1ms", "1m"), Is("100ms"), "A tick is opened after this time though no input waits."),
+    key("tick", ALL, "records_max", Kind::Integer(1, 1_000_000_000), Is("1000000"), "Records in one tick, over all workers."),
+    key("tick", ALL, "bytes_max", Kind::Size("1KiB", "16GiB"), Is("64MiB"), "Bytes of input in one tick, over all workers."),
+    key("tick", ALL, "ahead_max", Kind::Integer(1, 100_000), Is("16"), "Ticks that may be open beyond the last one whose output is complete; then the clock stops."),
+    key("tick", ALL, "durable_ahead_max", Kind::Integer(1, 100_000), Is("256"), "Ticks that may be open beyond the last one whose record is durable; then the clock stops."),
+
+    key("snapshots", ALL, "interval", Kind::Duration("100ms", "1d"), Is("10s"), "Time between two snapshots."),
+    key("snapshots", ALL, "kept", Kind::Integer(1, 1_000), Is("3"), "Snapshots that are kept; savepoints are not counted and stay until they are deleted."),
+
+    key("log", ALL, "kind", Kind::Choice(&["file", "kafka"]), Is("file"), "Where the tick log is. A file serves one process on one machine."),
+    key("log", FILE, "path", Kind::Text, Unset("inside `state`"), "Directory of the log. Must be said where `state` is a URL."),
+    key("log", KAFKA, "connection", Kind::Name, Required, "Name of a `[connection.NAME]`."),
+    key("log", KAFKA, "topic", Kind::Topic, Is("tidemark-<job>-log"), "The topic; it is made if it does not exist."),
+    key("log", KAFKA, "replication", Kind::Integer(1, 32), Is("3"), "Replicas of the topic when it is made. 1 loses the job's order with one disk, and warns."),
+
+    key("memory", ALL, "budget", Kind::Size("16MiB", "16TiB"), Unset("no bound"), "Bytes that the process may use: a warning at 80 %, at 95 % the clock stops and says why."),
+
+    key("limits", ALL, "record_bytes_max", Kind::Size("16B", "1GiB"), Is("16MiB"), "Greatest input record; greater ones are rejected."),
+    key("limits", ALL, "nesting_max", Kind::Integer(1, 1_000), Is("64"), "Deepest nesting of an input record; deeper ones are rejected."),
+    key("limits", ALL, "sink_bytes_max", Kind::Size("1MiB", "64GiB"), Is("256MiB"), "Bytes released to a sink and not yet committed; then the clock stops."),
+    key("limits", ALL, "persist_bytes_max", Kind::Size("1MiB", "64GiB"), Is("256MiB"), "Bytes of changes that wait to be written to segments."),
+    key("limits", ALL, "http_body_bytes_max", Kind::Size("1KiB", "1GiB"), Is("1MiB"), "Greatest body of a request."),
+    key("limits", ALL, "http_connections_max", Kind::Integer(1, 100_000), Is("1024"), "Connections at a time."),
+    key("limits", ALL, "query_rows_max", Kind::Integer(1, 10_000_000), Is("10000"), "Most rows in one answer; a scan goes on from the answer's `next`."),
+    key("limits", ALL, "query_time_max", Kind::Duration("1ms", "1h"), Is("10s"), "Longest wait of a query for its tick."),
+    key("limits", ALL, "subscribers_max", Kind::Integer(0, 100_000), Is("1000"), "Subscribers at a time."),
+    key("limits", ALL, "subscriber_bytes_max", Kind::Size("4KiB", "1GiB"), Is("4MiB"), "Bytes that wait for one subscriber; a slower one is cut off."),
+    key("limits", ALL, "stop_time_max", Kind::Duration("1s", "1h"), Is("30s"), "Longest wait for sinks and a last snapshot at a clean stop."),
+
+    key("connection", ALL, "kind", Kind::Choice(KAFKA), Is("kafka"), "What it connects to."),
+    key("connection", KAFKA, "bootstrap.servers", Kind::Text, Required, "Brokers, `host:port` with commas between."),
+
+    key("source", ALL, "connector", Kind::Choice(&["kafka", "file", "nexmark"]), Required, "What it reads from."),
+    key("source", KAFKA, "connection", Kind::Name, Is("kafka"), "Name of a `[connection.NAME]`."),
+    key("source", KAFKA, "topic", Kind::Topic, Is("<name>"), "The topic; all its partitions are read."),
+    key("source", KAFKA, "start", Kind::Start, Is("earliest"), "Where a partition that the job never read begins."),
+    key("source", KAFKA, "bounded", Kind::Bool, Is("false"), "Whether it ends where the topic ended at the first start."),
+    key("source", KAFKA, "discovery", Kind::Duration("100ms", "1d"), Is("10s"), "How often new partitions are looked for."),
+    key("source", FILE, "path", Kind::Text, Required, "A file, or a directory whose files are partitions."),
+    key("source", FILE, "follow", Kind::Bool, Is("false"), "Whether files are read on as they grow and new ones are taken up."),
+    key("source", KAFKA_OR_FILE, "format", FORMATS, Is("json"), "Format of a record (`json`: in files one value a line)."),
+    key("source", NEXMARK, "events", Kind::Integer(1, 1 << 47), Unset("endless"), "Events over all partitions, after which it ends."),
+    key("source", NEXMARK, "rate", Kind::Integer(1, 1_000_000_000), Unset("flat out"), "Events a second over all partitions."),
+    key("source", NEXMARK, "partitions", Kind::Integer(1, 1_024), Is("4"), "Partitions."),
+    key("source", NEXMARK, "seed", Kind::Integer(0, u64::MAX >> 1), Is("1"), "Seed; the same seed gives the same events."),
+    key("source", ALL, "on_error", Kind::Choice(&["fail", "skip", "dead-letter"]), Is("fail"), "What happens to a record that can't be decoded or breaks a limit."),
+    key("source", ALL, "dead_letter", Kind::Name, Is("<name>-rejected"), "Name of the `[sink.NAME]` that rejected records go to when `on_error` is `dead-letter`."),
+    key("source", ALL, "idle", Kind::Duration("1ms", "365d"), Is("30s"), "A partition that is caught up and gives nothing for this long no longer holds the watermark."),
+    key("source", ALL, "record_bytes_max", Kind::Size("16B", "1GiB"), Unset("as in `[limits]`"), "Greatest record of this source."),
+    key("source", ALL, "nesting_max", Kind::Integer(1, 1_000), Unset("as in `[limits]`"), "Deepest nesting of a record of this source."),
+
+    key("sink", ALL, "connector", Kind::Choice(&["kafka", "file", "stdout"]), Required, "What it writes to."),
+    key("sink", KAFKA, "connection", Kind::Name, Is("kafka"), "Name of a `[connection.NAME]`."),
+    key("sink", KAFKA, "topic", Kind::Topic, Is("<name>"), "The topic."),
+    key("sink", FILE, "path", Kind::Text, Required, "Directory that the files go to."),
+    key("sink", ALL, "format", FORMATS, Is("json"), "Format of a row."),
+    key("sink", ALL, "mode", Kind::Choice(&["append", "upsert", "changelog"]), Is("append"), "What a row in the output means: append only, last value per key, or inserted and retracted rows."),
+    key("sink", ALL, "lanes", Kind::Integer(1, 256), Is("1"), "Writers; fixed for the sink's life."),
+    key("sink", ALL, "on_change", Kind::Choice(&["refuse", "reconcile", "rewrite", "from-now"]), Is("refuse"), "What to do when the program above the sink has changed."),
+    key("sink", ALL, "when_behind", Kind::Choice(&["stall", "spool"]), Is("stall"), "What a slow sink does to the job: stop the clock, or spool to the store."),
+
+    key("view", ALL, "history", Kind::Integer(1, 1_000_000), Is("64"), "Ticks back to which `as_of` can ask."),
+];
+
+/// The section called `kind`.
+pub(crate) fn section_named(kind: &str) -> Option<&'static SectionSpec> {
+    SECTIONS.iter().find(|section| section.kind == kind)
+}
+
+/// The keys of a section that `variant` has; all of them if no variant is given.
+pub(crate) fn keys_of<'a>(
+    section: &'a str,
+    variant: Option<&'a str>,
+) -> impl Iterator<Item = &'static Key> + 'a {
+    KEYS.iter().filter(move |key| {
+        key.section == section
+            && (key.variants.is_empty() || variant.is_none_or(|v| key.variants.contains(&v)))
+    })
+}
+
+#[cfg(test)]
+mod tests;
