@@ -5,6 +5,9 @@
 //! open (once a worker) -> Reader -> assign(inlet, partition, next offset) -> poll, poll, ...   (worker thread, never blocks)
 //! ```
 
+pub mod file;
+mod ticker;
+
 use crate::error::Result;
 use crate::ids::Inlet;
 use std::sync::Arc;
