@@ -146,10 +146,7 @@ impl OpenFile {
             .read_at(&mut around, next - 1)
             .map_err(|error| failed(&self.path, next, &error))?;
         // What was a last line without line feed has got one since.
-        let fits = match &around[..count] {
-            [b'\n', ..] | [_, b'\n', ..] | [_, b'\r', b'\n'] => true,
-            _ => false,
-        };
+        let fits = matches!(&around[..count], [b'\n', ..] | [_, b'\n', ..] | [_, b'\r', b'\n']);
         if fits {
             return Ok(());
         }
