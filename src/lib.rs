@@ -8,6 +8,7 @@ pub mod error;
 pub mod formats;
 pub mod hash;
 pub mod ids;
+pub mod kafka;
 pub mod random;
 pub mod row;
 pub mod sinks;

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod file;
+pub mod kafka;
 mod ticker;
 
 use crate::error::Result;
@@ -79,6 +80,10 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// `Retry` if the other side can't be reached at present, `Config` if it refuses, `SourceChanged` if it is not what it was.
     fn discover(&self) -> Result<Vec<Partition>>;
+
+    /// Told, before the first [`Transport::discover`], that an earlier run of the job has read this source: partitions that it did not
+    /// know then begin at their earliest offset, as those that appear later do.
+    fn resumed(&self) {}
 
     /// A reader for one worker. `waker` is called from any thread when there may be something to poll.
     ///
