@@ -2,7 +2,7 @@
 
 use crate::clock::Deadline;
 use crate::{Failure, Result};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -116,6 +116,16 @@ impl Client {
     pub fn delete_topic(&self, name: &str) -> Result<()> {
         let results = block_on(self.admin()?.delete_topics(&[name], &Self::options()))?;
         named_results(results, "cannot remove topic")
+    }
+
+    /// Gives a topic more partitions: `count` in all.
+    ///
+    /// # Errors
+    /// If it does not exist, has as many already, or the broker refuses.
+    pub fn grow_topic(&self, name: &str, count: usize) -> Result<()> {
+        let wanted = NewPartitions::new(name, count);
+        let results = block_on(self.admin()?.create_partitions([&wanted], &Self::options()))?;
+        named_results(results, "cannot grow topic")
     }
 
     /// Deletes all records of a partition below offset `before`.

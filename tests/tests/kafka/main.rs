@@ -1,0 +1,4 @@
+//! The Kafka source and the Kafka sink on a real broker, by the contracts that the engine uses.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod source;
