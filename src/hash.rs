@@ -22,3 +22,21 @@ pub fn shard(key: &[u8]) -> u16 {
 pub fn chain(before: u64, bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(bytes, before)
 }
+
+/// The checksum of a range of records, one record further: `before` is 0 for the first. The key comes first, then the payload; a
+/// missing key is as an empty one, a tombstone (`None`) is an empty payload and one byte 0xff more. Stored, hence fixed for ever
+/// (`doc/formats/tick-log.md`).
+///
+/// ```
+/// use tidemark::hash::{chain, chain_record};
+/// let first = chain_record(0, Some(b"k"), Some(b"v"));
+/// assert_eq!(first, chain(chain(0, b"k"), b"v"));
+/// assert_ne!(chain_record(first, None, None), chain_record(first, None, Some(b"")));
+/// ```
+pub fn chain_record(before: u64, key: Option<&[u8]>, payload: Option<&[u8]>) -> u64 {
+    let keyed = chain(before, key.unwrap_or_default());
+    match payload {
+        Some(payload) => chain(keyed, payload),
+        None => chain(chain(keyed, b""), b"\xff"),
+    }
+}

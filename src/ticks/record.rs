@@ -3,6 +3,7 @@
 //! Whoever reads must ignore fields that it does not know; whoever adds a field gives it a default.
 //! `doc/formats/tick-log.md` is the description for other programs.
 
+use crate::error::{Error, Result};
 use crate::ids::{Generation, Inlet, Nonce, Tick};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +33,34 @@ impl Record {
             Record::Snapshot(r) => r.generation,
             Record::Drop(r) => r.generation,
             Record::State(r) => r.generation,
+        }
+    }
+
+    /// The record as the log stores it: one JSON object without line breaks.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("records have string keys and numbers only")
+    }
+
+    /// The record in `json`. This is the only right way to read one: `serde_json::from_slice` can't, since a tagged enum
+    /// buffers numbers, which it gives in a form of their own where it keeps their precision.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is not a record; the caller adds the place.
+    pub fn from_json(json: &[u8]) -> Result<Record> {
+        serde_json::from_slice::<serde_json::Value>(json)
+            .and_then(serde_json::from_value)
+            .map_err(|e| Error::corrupt(format!("not a record of the tick log: {e}")))
+    }
+
+    /// "tick 7 of generation 3", for messages.
+    pub fn describe(&self) -> String {
+        let generation = self.generation();
+        match self {
+            Record::Open(_) => format!("open of generation {generation}"),
+            Record::Tick(r) => format!("tick {} of generation {generation}", r.decision.tick),
+            Record::Snapshot(r) => format!("snapshot {} of generation {generation}", r.tick),
+            Record::Drop(r) => format!("drop below {} of generation {generation}", r.below),
+            Record::State(r) => format!("state at {} of generation {generation}", r.tick),
         }
     }
 }
@@ -233,3 +262,6 @@ pub struct StateRecord {
     /// Every inlet so far.
     pub inlets: Vec<InletDecl>,
 }
+
+#[cfg(test)]
+mod tests;
