@@ -75,8 +75,8 @@ fn reject(error: &sonic_rs::Error) -> Rejected {
     Rejected::new(reason, detail)
 }
 
-/// What the message of a `Deserialize` has to contain for the record to be rejected as [`Reason::EventTimeRange`].
-pub(super) const EVENT_TIME_RANGE: &str = "event time out of range";
+/// What `EventTime` says of a time that it does not hold.
+pub(super) const EVENT_TIME_RANGE: &str = "lies outside the years 0001 to 9999";
 
 /// The row as JSON without spaces or newlines: the same row gives the same bytes.
 ///

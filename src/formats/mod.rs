@@ -85,7 +85,7 @@ impl Rejected {
         Error::new(
             Kind::Input,
             format!(
-                "{place}: {self}; correct the input, or set `rejected = \"skip\"` or `\"dead-letter\"` for the source"
+                "{place}: {self}; correct the input, or set `on_error = \"skip\"` or `\"dead-letter\"` for the source"
             ),
         )
     }

@@ -32,7 +32,7 @@ fn an_error_names_place_reason_and_what_to_do() {
     assert_eq!(
         error.message(),
         "source clicks, partition 3, offset 7: too-large (9 bytes, the limit is 8); \
-         correct the input, or set `rejected = \"skip\"` or `\"dead-letter\"` for the source"
+         correct the input, or set `on_error = \"skip\"` or `\"dead-letter\"` for the source"
     );
 }
 
