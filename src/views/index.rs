@@ -170,6 +170,16 @@ impl<K: ViewRow, V: ViewRow> ViewIndex<K, V> {
         }
     }
 
+    /// As [`ViewIndex::new`], but the first tick is `start`: ticks before it can't be read.
+    pub fn starting(keep: u64, start: Tick) -> ViewIndex<K, V> {
+        let mut index = ViewIndex::new(keep);
+        if start > 1 {
+            index.oldest = start;
+            index.newest = start - 1;
+        }
+        index
+    }
+
     /// The oldest tick that can be read.
     pub fn oldest(&self) -> Tick {
         self.oldest
@@ -178,18 +188,6 @@ impl<K: ViewRow, V: ViewRow> ViewIndex<K, V> {
     /// The newest tick that can be read.
     pub fn newest(&self) -> Tick {
         self.newest
-    }
-
-    /// Makes `rows` the state at `tick`, on top of what is there; earlier ticks can't be read any more. For restored tables.
-    ///
-    /// # Errors
-    /// As [`ViewIndex::apply`].
-    pub fn load(&mut self, tick: Tick, rows: Vec<Change<K, V>>) -> Result<()> {
-        self.apply(tick, rows)?;
-        self.history.clear();
-        self.changes = 0;
-        self.oldest = tick;
-        Ok(())
     }
 
     /// Applies the changes of `tick`, in any order, and makes it the newest.

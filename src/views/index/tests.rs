@@ -112,15 +112,18 @@ fn a_tick_that_was_applied_is_refused() {
 }
 
 #[test]
-fn loaded_rows_have_no_history_before_them() {
-    let mut index = ViewIndex::new(4);
-    index.load(40, vec![((1u8, 1u8), 1), ((2, 1), 1)]).unwrap();
+fn restored_rows_have_no_history_before_them() {
+    let mut index = ViewIndex::starting(4, 40);
+    assert_eq!(index.point(&1, 40), Err(Miss::NotYet { newest: 39 }));
+    index.apply(40, vec![((1u8, 1u8), 1), ((2, 1), 1)]).unwrap();
+    index.trim(40, None);
     index.apply(41, vec![((1, 1), -1)]).unwrap();
+    index.trim(41, None);
     assert_eq!(index.point(&1, 39), Err(Miss::Gone { oldest: 40 }));
     assert_eq!(index.point(&1, 40).unwrap(), vec![(1, 1)]);
     assert_eq!(index.point(&1, 41).unwrap(), vec![]);
-    assert_eq!(index.size().changes, 1);
-    assert!(index.changes(40, 41).is_err(), "what changed at the loaded tick is not known");
+    assert_eq!(index.size().changes, 1, "the restored rows are not kept twice");
+    assert_eq!(index.changes(40, 41).unwrap_err(), Miss::Gone { oldest: 41 });
     assert_eq!(index.changes(41, 41).unwrap().len(), 1);
 }
 

@@ -1,0 +1,3 @@
+//! A running job: what drives the workers and what they share. No operator and no connector is made here.
+
+pub mod shared;

@@ -1,0 +1,203 @@
+//! What the workers, the I/O threads and the front of one job share: status, released tick, metrics, queries, commands, kept tick records.
+//! Workers only store and send here; nothing in it waits for the front.
+
+use crate::error::Result;
+use crate::ids::{Generation, Tick};
+use crate::sources::Waker;
+use crate::telemetry::registry::{Gauge, Registry};
+use crate::telemetry::status::{State, Status};
+use crate::ticks::record::{Command, TickRecord};
+use crate::views::released::Released;
+use crate::views::router::Router;
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::oneshot;
+
+/// Released ticks whose records are kept for `GET /api/v1/job/ticks/T`.
+pub const TICK_RECORDS_MAX: usize = 4096;
+
+/// Commands that wait for worker 0.
+pub const COMMANDS_MAX: usize = 64;
+
+/// A command that came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// The tick at which it took effect. That tick counts.
+    pub tick: Tick,
+    /// The savepoint's manifest, if it made one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
+}
+
+/// A command on its way to worker 0. `reply` is used once the tick at which the command took effect is known to count (and the
+/// snapshot's record too, for a savepoint): never at the decision, which a crash may still take back.
+#[derive(Debug)]
+pub struct Ordered {
+    /// What is to be done. A savepoint's `id` recognises a repeated request.
+    pub command: Command,
+    /// Where the outcome goes.
+    pub reply: oneshot::Sender<Result<Done>>,
+}
+
+/// Why a command was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// Too many wait.
+    Busy,
+    /// Worker 0 takes none (yet, or any more).
+    Away,
+}
+
+/// A record that is kept, or why it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The record.
+    Record(Arc<TickRecord>),
+    /// It has left the ring: the oldest kept tick.
+    Gone(Tick),
+    /// It is not released: the newest released tick.
+    NotReleased(Tick),
+}
+
+/// What the parts of a job share. One a process.
+pub struct Shared {
+    status: Mutex<Status>,
+    released: Arc<Released>,
+    registry: Arc<Registry>,
+    router: Arc<Router>,
+    commands: RwLock<Option<(SyncSender<Ordered>, Waker)>>,
+    records: Mutex<VecDeque<Arc<TickRecord>>>,
+    ending: AtomicBool,
+    tick_released: Gauge,
+}
+
+impl Shared {
+    /// What a job of this name, program and number of workers in this process shares; it is starting.
+    pub fn new(name: &str, program: &str, workers: usize) -> Arc<Shared> {
+        let released = Arc::new(Released::default());
+        let registry = Arc::new(Registry::default());
+        Arc::new(Shared {
+            status: Mutex::new(Status {
+                name: name.to_owned(),
+                program: program.to_owned(),
+                ..Status::default()
+            }),
+            router: Arc::new(Router::new(workers, released.clone())),
+            commands: RwLock::default(),
+            records: Mutex::default(),
+            ending: AtomicBool::new(false),
+            tick_released: registry.gauge("tick_released", "The newest released tick.", &[]),
+            released,
+            registry,
+        })
+    }
+
+    /// The status now, with the released tick in it.
+    pub fn status(&self) -> Status {
+        let mut status = self.lock().clone();
+        status.tick = self.released.now();
+        status
+    }
+
+    /// Changes the status.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.lock());
+    }
+
+    /// Sets what the job is doing.
+    pub fn set_state(&self, state: State) {
+        self.update(|status| status.state = state);
+    }
+
+    /// The generation; 0 before it is claimed.
+    pub fn generation(&self) -> Generation {
+        self.lock().generation
+    }
+
+    /// The newest released tick. Only worker 0 moves it, and only with [`Shared::release`].
+    pub fn released(&self) -> &Arc<Released> {
+        &self.released
+    }
+
+    /// All metrics.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The way of queries to the workers.
+    pub fn router(&self) -> &Arc<Router> {
+        &self.router
+    }
+
+    /// Keeps a tick's record and releases the tick: the main and the durable frontier have passed it. Ticks ascend.
+    pub fn release(&self, record: TickRecord) {
+        let tick = record.decision.tick;
+        {
+            let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+            if records.len() == TICK_RECORDS_MAX {
+                records.pop_front();
+            }
+            records.push_back(Arc::new(record));
+        }
+        self.released.advance(tick);
+        self.tick_released.set_u64(tick);
+    }
+
+    /// The record of a released tick.
+    pub fn record(&self, tick: Tick) -> Kept {
+        let released = self.released.now();
+        if tick > released {
+            return Kept::NotReleased(released);
+        }
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = records.partition_point(|record| record.decision.tick < tick);
+        match records.get(at) {
+            Some(record) if record.decision.tick == tick => Kept::Record(record.clone()),
+            _ => Kept::Gone(records.front().map_or(released + 1, |record| record.decision.tick)),
+        }
+    }
+
+    /// Where worker 0 gets commands from; `waker` is called after each. Before this, and once the receiver is gone, commands are
+    /// not taken.
+    pub fn take_commands(&self, waker: Waker) -> Receiver<Ordered> {
+        let (sender, receiver) = sync_channel(COMMANDS_MAX);
+        *self.commands.write().unwrap_or_else(PoisonError::into_inner) = Some((sender, waker));
+        receiver
+    }
+
+    /// Sends a command to worker 0. The receiver of the outcome fails if the job ends first: then it may have happened.
+    ///
+    /// # Errors
+    /// [`NotTaken`]: it did not happen.
+    pub fn order(&self, command: Command) -> Result<oneshot::Receiver<Result<Done>>, NotTaken> {
+        let commands = self.commands.read().unwrap_or_else(PoisonError::into_inner);
+        let Some((sender, waker)) = commands.as_ref() else { return Err(NotTaken::Away) };
+        let (reply, outcome) = oneshot::channel();
+        sender.try_send(Ordered { command, reply }).map_err(|error| match error {
+            TrySendError::Full(_) => NotTaken::Busy,
+            TrySendError::Disconnected(_) => NotTaken::Away,
+        })?;
+        waker();
+        Ok(outcome)
+    }
+
+    /// Says that the whole process is to end, whatever worker 0 does (a signal, a fatal error).
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Shared::end`] was called.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
