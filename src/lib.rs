@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod formats;
 pub mod hash;
+pub mod http;
 pub mod ids;
 pub mod job;
 pub mod kafka;
