@@ -1,0 +1,316 @@
+//! The one door to object storage. Nothing else here knows where objects lie.
+//!
+//! Methods block the calling thread, which must not be a timely worker; they may be called from any other. A change has
+//! three outcomes that are never mixed: it happened (`Ok`), it did not ([`Kind::Retry`]), it may have ([`Kind::Undecided`]).
+
+use crate::error::{Error, Kind, Result};
+use crate::state::faults::{Fault, Faults, Op};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, mpsc};
+
+/// What became of [`Store::put_if_absent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The object was made by this call.
+    Created,
+    /// There is an object of this name already; nothing was changed.
+    Exists,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// Its name: `kind/rest`, relative to the store.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// A place that holds immutable objects by name. A clone is the same store.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    url: String,
+    objects: Arc<dyn ObjectStore>,
+    runtime: Runtime,
+    faults: Option<Arc<Faults>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.0.url)
+    }
+}
+
+impl Store {
+    /// The store at a local directory, given as a path or as `file://` with an absolute path; the directory is made if it
+    /// is missing. What is written is synced, file and directory, before a call returns.
+    ///
+    /// # Errors
+    /// `Config` if the URL is of a kind that this build has no support for, or the directory can't be made.
+    pub fn open(url_or_path: &str) -> Result<Store> {
+        let path = local_path(url_or_path)?;
+        let wrong = |e: &dyn fmt::Display| {
+            Error::config(format!(
+                "the state store {url_or_path} can't be opened as a local directory: {e}; \
+                 name a directory that this user may write"
+            ))
+        };
+        std::fs::create_dir_all(path).map_err(|e| wrong(&e))?;
+        let objects =
+            LocalFileSystem::new_with_prefix(path).map_err(|e| wrong(&e))?.with_fsync(true);
+        Store::new(url_or_path.to_string(), Arc::new(objects))
+    }
+
+    /// An empty store in memory, for tests.
+    ///
+    /// # Errors
+    /// `Internal` if the system gives no thread.
+    pub fn in_memory() -> Result<Store> {
+        Store::new("memory".to_string(), Arc::new(InMemory::new()))
+    }
+
+    /// The same objects seen through `faults`; the store itself stays whole.
+    #[must_use]
+    pub fn with_faults(&self, faults: Arc<Faults>) -> Store {
+        Store(Arc::new(Inner {
+            url: self.0.url.clone(),
+            objects: Arc::clone(&self.0.objects),
+            runtime: self.0.runtime.clone(),
+            faults: Some(faults),
+        }))
+    }
+
+    fn new(url: String, objects: Arc<dyn ObjectStore>) -> Result<Store> {
+        let runtime = Runtime::start()?;
+        Ok(Store(Arc::new(Inner { url, objects, runtime, faults: None })))
+    }
+
+    /// Where the store is, as it was given to [`Store::open`].
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// The whole object, or `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// `Retry` if the store did not answer, `Config` if it refuses.
+    pub fn get(&self, name: &str) -> Result<Option<Bytes>> {
+        let (objects, path) = self.target(name)?;
+        self.call(Op::Get, name, async move {
+            match objects.get(&path).await {
+                Ok(found) => found.bytes().await.map(Some),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(e) => Err(e),
+            }
+        })
+    }
+
+    /// The bytes of an object in `range`, fewer if it ends before; `None` if there is no such object.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get_range(&self, name: &str, range: Range<u64>) -> Result<Option<Bytes>> {
+        let (objects, path) = self.target(name)?;
+        self.call(Op::Get, name, async move {
+            if range.is_empty() {
+                return Ok(Some(Bytes::new()));
+            }
+            let start = range.start;
+            let failed = match objects.get_range(&path, range).await {
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(e) => e,
+            };
+            // A range that begins beyond the end is an error of its own in every store.
+            match objects.head(&path).await {
+                Ok(meta) if meta.size <= start => Ok(Some(Bytes::new())),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                _ => Err(failed),
+            }
+        })
+    }
+
+    /// The size of an object in bytes, or `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn size(&self, name: &str) -> Result<Option<u64>> {
+        let (objects, path) = self.target(name)?;
+        self.call(Op::Get, name, async move {
+            match objects.head(&path).await {
+                Ok(meta) => Ok(Some(meta.size)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(e) => Err(e),
+            }
+        })
+    }
+
+    /// Makes the object or replaces it.
+    ///
+    /// # Errors
+    /// `Retry`, `Undecided`, or `Config` if the store refuses.
+    pub fn put(&self, name: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        let (objects, path) = self.target(name)?;
+        let bytes = bytes.into();
+        self.call(Op::Put, name, async move { objects.put(&path, bytes.into()).await.map(|_| ()) })
+    }
+
+    /// Makes the object if there is none of this name. Of several calls, from whatever process, at most one is answered
+    /// with [`Put::Created`].
+    ///
+    /// # Errors
+    /// As [`Store::put`]. After `Undecided` read the object to see whose it is.
+    pub fn put_if_absent(&self, name: &str, bytes: impl Into<Bytes>) -> Result<Put> {
+        let (objects, path) = self.target(name)?;
+        let bytes = bytes.into();
+        self.call(Op::Put, name, async move {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            match objects.put_opts(&path, bytes.into(), options).await {
+                Ok(_) => Ok(Put::Created),
+                Err(object_store::Error::AlreadyExists { .. }) => Ok(Put::Exists),
+                Err(e) => Err(e),
+            }
+        })
+    }
+
+    /// The objects whose names begin with `prefix` (whole path segments, like `segment`; empty for all), in the order of names.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn list(&self, prefix: &str) -> Result<Vec<Object>> {
+        let (objects, path) = self.target(prefix)?;
+        let mut found = self.call(Op::List, prefix, async move {
+            let mut listed = objects.list((path != Path::default()).then_some(&path));
+            let mut found = Vec::new();
+            while let Some(meta) = listed.next().await {
+                match meta {
+                    Ok(meta) => found.push(Object { name: meta.location.into(), bytes: meta.size }),
+                    // Deleted while the listing went on.
+                    Err(object_store::Error::NotFound { .. }) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            Ok(found)
+        })?;
+        found.sort();
+        Ok(found)
+    }
+
+    /// Deletes the object; that there is none is success.
+    ///
+    /// # Errors
+    /// As [`Store::put`]; deleting again is always safe.
+    pub fn delete(&self, name: &str) -> Result<()> {
+        let (objects, path) = self.target(name)?;
+        self.call(Op::Delete, name, async move {
+            match objects.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(e) => Err(e),
+            }
+        })
+    }
+
+    fn target(&self, name: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+        let path = Path::parse(name)
+            .map_err(|e| Error::internal(format!("{name:?} is no object name: {e}")))?;
+        Ok((Arc::clone(&self.0.objects), path))
+    }
+
+    fn call<T: Send + 'static>(
+        &self,
+        op: Op,
+        name: &str,
+        work: impl Future<Output = object_store::Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let fault = self.0.faults.as_ref().map_or(Fault::None, |faults| faults.next(op, name));
+        let kind_lost = if op.changes() { Kind::Undecided } else { Kind::Retry };
+        if fault == Fault::Before {
+            return Err(Error::new(
+                Kind::Retry,
+                format!("{}/{name}: an injected fault before {op:?}", self.0.url),
+            ));
+        }
+        let outcome = self.0.runtime.wait(work).map_err(|e| e.at(&self.0.url))?;
+        if fault == Fault::After {
+            return Err(Error::new(
+                kind_lost,
+                format!("{}/{name}: an injected loss of the answer to {op:?}", self.0.url),
+            ));
+        }
+        outcome.map_err(|e| {
+            let kind = match e {
+                object_store::Error::PermissionDenied { .. }
+                | object_store::Error::Unauthenticated { .. }
+                | object_store::Error::NotSupported { .. }
+                | object_store::Error::NotImplemented { .. }
+                | object_store::Error::InvalidPath { .. } => Kind::Config,
+                _ => kind_lost,
+            };
+            Error::new(kind, format!("{}/{name}: {e}", self.0.url))
+        })
+    }
+}
+
+/// The local path that a URL or path means: pure.
+fn local_path(url_or_path: &str) -> Result<&str> {
+    let refuse = |what: &str| {
+        Err(Error::config(format!(
+            "the state store {url_or_path:?} {what}; this build supports local directories: \
+             a path, or file:// with an absolute path"
+        )))
+    };
+    if url_or_path.is_empty() {
+        return refuse("is empty");
+    }
+    match url_or_path.split_once("://") {
+        None => Ok(url_or_path),
+        Some(("file", path)) if path.starts_with('/') => Ok(path),
+        Some(("file", _)) => refuse("names a host or a relative path"),
+        Some((scheme, _)) => refuse(&format!("is of kind {scheme:?}")),
+    }
+}
+
+/// A thread that drives what object stores wait for. It ends when the last store that uses it is dropped.
+#[derive(Clone)]
+struct Runtime {
+    handle: tokio::runtime::Handle,
+    _alive: Arc<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Runtime {
+    fn start() -> Result<Runtime> {
+        let failed = |e: std::io::Error| Error::internal(format!("no thread for the store: {e}"));
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (alive, ended) = tokio::sync::oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("store".to_string())
+            .spawn(move || {
+                let _ = runtime.block_on(ended);
+            })
+            .map_err(failed)?;
+        Ok(Runtime { handle, _alive: Arc::new(alive) })
+    }
+
+    /// The outcome of `work`. Spawned and awaited over a channel rather than by `block_on`, so that it may also be called
+    /// inside another runtime.
+    fn wait<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T> {
+        let (done, outcome) = mpsc::sync_channel(1);
+        self.handle.spawn(async move {
+            let _ = done.send(work.await);
+        });
+        outcome.recv().map_err(|_| {
+            Error::new(Kind::Undecided, "the store's thread ended during a call".to_string())
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! The whole of it against an oracle: a map that is put, removed and rolled back beside.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod oracle;
+pub(super) mod world;
