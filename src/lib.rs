@@ -3,6 +3,7 @@
 //! A dataflow is written as a function over [`flow::Flow`]; it runs in *ticks* on timely workers. The tick
 //! log records what each tick read, so that output is a pure function of log and input (`doc/ARCHITECTURE.md`).
 
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod formats;

@@ -120,7 +120,7 @@ impl Layered {
                 "-D {text:?} has no \"=\"; write -D section.key=value"
             )));
         };
-        let (path, value) = (path.trim(), text_value(value.trim()));
+        let (path, value) = (path.trim(), value_of_text(value.trim()));
         let (section, key) = split(path).ok_or_else(|| {
             Error::config(format!("-D {path:?} names no key; write -D section.key=value"))
         })?;
@@ -189,7 +189,7 @@ impl Layered {
         let mut gathered = self.assignments.clone();
         for (variable, value) in &self.environment {
             let Some((section, key)) = self.understood(variable) else { continue };
-            let value = match text_value(value) {
+            let value = match value_of_text(value) {
                 // A secret is named by its variable, never copied into the settings.
                 Value::Text(_) if resolve::is_secret(&section, &key) => {
                     Value::Secret(super::value::Secret::Env(variable.clone()))
@@ -250,7 +250,8 @@ fn split(path: &str) -> Option<(Section, String)> {
     (!key.is_empty()).then(|| (Section::new(kind, name), key.to_owned()))
 }
 
-fn text_value(text: &str) -> Value {
+/// The value that a text of the environment or the command line is: itself, or the place of a secret.
+pub(crate) fn value_of_text(text: &str) -> Value {
     match text.starts_with('{').then(|| file::secret_in(text)).flatten() {
         Some(secret) => Value::Secret(secret),
         None => Value::Text(text.to_owned()),

@@ -15,7 +15,9 @@ mod show;
 mod units;
 mod value;
 
+pub(crate) use layers::value_of_text;
 pub use layers::{Layered, Section};
+pub(crate) use nearest::nearest;
 pub use reference::reference;
 pub use resolve::Resolved;
 pub use settings::{Http, Job, Limits, Log, Memory, Settings, Snapshots, Tick, View};

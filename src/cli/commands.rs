@@ -1,0 +1,192 @@
+//! What each command does.
+
+use super::args::{Address, Arguments, Command, Config, ConfigArguments, Query};
+use super::client::{Client, Refusal, segment};
+use super::exit::Exit;
+use super::{Runner, logging, table};
+use crate::config::{Layered, Resolved, nearest, reference};
+use crate::error::{Error, Result};
+use clap::Parser;
+use clap::error::ErrorKind;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+
+/// What the commands see of the process.
+pub(crate) struct Outside<'a> {
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) out: &'a mut dyn Write,
+    pub(crate) err: &'a mut dyn Write,
+}
+
+/// Does what `args` say.
+pub(crate) fn execute(
+    runner: &dyn Runner,
+    args: impl Iterator<Item = OsString>,
+    outside: &mut Outside<'_>,
+) -> Exit {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            let help = matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let to = if help { &mut *outside.out } else { &mut *outside.err };
+            let _ = write!(to, "{}", e.render());
+            return if help { Exit::Done } else { Exit::Usage };
+        }
+    };
+    let json = arguments.json;
+    let refusal = match command(runner, arguments, outside) {
+        Ok(text) => {
+            // A reader that has gone away (`| head`) has seen what it wanted.
+            let _ = outside.out.write_all(text.as_bytes()).and_then(|()| outside.out.flush());
+            return Exit::Done;
+        }
+        Err(refusal) => refusal,
+    };
+    let _ = if json {
+        let error = json!({"error": {"code": refusal.code, "message": refusal.message}});
+        writeln!(outside.err, "{error}")
+    } else {
+        writeln!(outside.err, "error ({}): {}", refusal.code, refusal.message)
+    };
+    refusal.exit
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal {
+            exit: error.kind().into(),
+            code: error.kind().code().to_owned(),
+            message: error.message().to_owned(),
+        }
+    }
+}
+
+/// What goes to standard output.
+fn command(
+    runner: &dyn Runner,
+    arguments: Arguments,
+    outside: &mut Outside<'_>,
+) -> Result<String, Refusal> {
+    let json = arguments.json;
+    match arguments.command {
+        Command::List => Ok(list(&runner.names(), json)),
+        Command::Run { dataflow, config } => {
+            let resolved = resolved(runner, &dataflow, &config, outside)?;
+            run(runner, &dataflow, &resolved, arguments.log, outside)
+        }
+        Command::Explain { dataflow, config } => {
+            let settings = resolved(runner, &dataflow, &config, outside)?.settings();
+            let text = runner.explain(&dataflow, &settings)?;
+            let text = text.trim_end().to_owned();
+            Ok(if json { format!("{}\n", json!({ "explain": text })) } else { text + "\n" })
+        }
+        Command::Config(Config::Reference) => Ok(reference()),
+        Command::Config(Config::Check { dataflow, config }) => {
+            let resolved = resolved(runner, &dataflow, &config, outside)?;
+            for warning in resolved.settings().warnings() {
+                let _ = writeln!(outside.err, "warning: {warning}");
+            }
+            Ok(if json { format!("{}\n", resolved.to_json()) } else { resolved.to_toml() })
+        }
+        Command::Status { at } => {
+            let answer = client(&at, outside)?.get("/api/v1/job", &[])?;
+            Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+        }
+        Command::Query(query) => ask(&query, json, outside),
+        Command::Savepoint { name, at } => {
+            let body = json!({ "name": name });
+            let answer = client(&at, outside)?.post("/api/v1/job/savepoint", &body)?;
+            Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+        }
+        Command::Stop { savepoint, at } => {
+            let body = savepoint.map_or(json!({}), |name| json!({ "savepoint": name }));
+            let answer = client(&at, outside)?.post("/api/v1/job/stop", &body)?;
+            Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+        }
+    }
+}
+
+fn list(names: &[String], json: bool) -> String {
+    if json {
+        return format!("{}\n", json!(names));
+    }
+    names.iter().map(|name| format!("{name}\n")).collect()
+}
+
+fn client(at: &Address, outside: &Outside<'_>) -> Result<Client> {
+    Client::new(at, &outside.environment)
+}
+
+fn run(
+    runner: &dyn Runner,
+    dataflow: &str,
+    resolved: &Resolved,
+    log: Option<String>,
+    outside: &Outside<'_>,
+) -> Result<String, Refusal> {
+    let filter = log.or_else(|| outside.environment.get("RUST_LOG").cloned());
+    logging::start(filter.filter(|f| !f.is_empty()).as_deref().unwrap_or("info"))?;
+    let settings = resolved.settings();
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    runner.run(dataflow, settings)?;
+    Ok(String::new())
+}
+
+fn ask(query: &Query, json: bool, outside: &mut Outside<'_>) -> Result<String, Refusal> {
+    let path = format!("/api/v1/views/{}", segment(&query.view));
+    let answer = client(&query.at, outside)?.get(&path, &query.parameters())?;
+    if json {
+        return Ok(format!("{answer}\n"));
+    }
+    let rows = answer.get("rows").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
+    let tick = answer.get("tick").map_or_else(|| "unknown".to_owned(), Json::to_string);
+    let more = match answer.get("next") {
+        None | Some(Json::Null) => String::new(),
+        Some(Json::String(next)) => format!("; more follow from {next}"),
+        Some(next) => format!("; more follow from {next}"),
+    };
+    // Beside the rows, not among them.
+    let _ = writeln!(outside.err, "{} rows at tick {tick}{more}", rows.len());
+    Ok(if rows.is_empty() { String::new() } else { table::rows(rows) })
+}
+
+fn resolved(
+    runner: &dyn Runner,
+    dataflow: &str,
+    config: &ConfigArguments,
+    outside: &Outside<'_>,
+) -> Result<Resolved> {
+    let names = runner.names();
+    if !names.iter().any(|name| name == dataflow) {
+        let near = nearest(dataflow, names.iter().map(String::as_str));
+        let near = near.map_or_else(String::new, |near| format!(", did you mean {near}?"));
+        return Err(Error::config(format!(
+            "there is no dataflow {dataflow:?}{near}; there are: {}",
+            names.join(", ")
+        )));
+    }
+    let mut layered = Layered::new().with_environment(outside.environment.clone());
+    if let Some(file) = &config.config {
+        layered = layered.with_file(file)?;
+    }
+    for define in &config.define {
+        layered = layered.with_define(define)?;
+    }
+    for (path, flag, value) in [
+        ("workers", "--workers", &config.workers),
+        ("state", "--state", &config.state),
+        ("http.addr", "--http", &config.http),
+    ] {
+        if let Some(value) = value {
+            layered = layered.with_flag(path, flag, value.clone());
+        }
+    }
+    runner.declare(dataflow, layered)?.resolve(dataflow)
+}
+
+#[cfg(test)]
+mod tests;
