@@ -8,6 +8,7 @@
 pub mod file;
 pub mod generator;
 pub mod kafka;
+pub mod memory;
 mod ticker;
 
 use crate::error::Result;
