@@ -61,15 +61,15 @@ fn mirror(input: &Input<'_>, derives: &[TokenStream]) -> TokenStream {
     let attributes = serde_attributes(&input.item.attrs);
     let remote = ident.to_string();
     let rename = (!mentions(&attributes, "rename")).then(|| quote!(#[serde(rename = #name)]));
-    let bound = (input.generics.type_params().next().is_some() && !mentions(&attributes, "bound"))
-        .then(|| {
-            let bounds = input.generics.type_params().map(|parameter| {
-                let ident = &parameter.ident;
-                format!("{ident}: ::tidemark::Row")
-            });
-            let bounds = bounds.collect::<Vec<_>>().join(", ");
-            quote!(#[serde(bound = #bounds)])
+    // Always said, since serde would ask for bounds of the mirror, which has none of the type's traits.
+    let bound = (!mentions(&attributes, "bound")).then(|| {
+        let bounds = input.generics.type_params().map(|parameter| {
+            let ident = &parameter.ident;
+            format!("{ident}: ::tidemark::Row")
         });
+        let bounds = bounds.collect::<Vec<_>>().join(", ");
+        quote!(#[serde(bound = #bounds)])
+    });
     let (parameters, _, conditions) = input.generics.split_for_impl();
     let body = match &input.shape {
         Shape::Struct(body) => {

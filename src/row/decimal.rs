@@ -226,3 +226,6 @@ impl<'de> Deserialize<'de> for Decimal {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

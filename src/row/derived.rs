@@ -27,3 +27,6 @@ pub fn cmp<T: Row>(a: &T, b: &T) -> Ordering {
 pub fn hash<T: Row>(row: &T, state: &mut impl Hasher) {
     row.hash(state);
 }
+
+#[cfg(test)]
+mod tests;

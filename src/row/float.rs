@@ -189,3 +189,6 @@ impl<'de> Deserialize<'de> for F64 {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

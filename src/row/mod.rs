@@ -14,6 +14,7 @@ pub mod derived;
 mod error;
 mod float;
 mod migration;
+mod plan;
 mod primitive;
 pub mod schema;
 #[cfg(test)]

@@ -383,3 +383,6 @@ pub fn named<T: Row>(make: fn() -> Schema) -> Schema {
     let _making = Making;
     make()
 }
+
+#[cfg(test)]
+mod tests;

@@ -295,3 +295,6 @@ impl Row for EventTime {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
