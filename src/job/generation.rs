@@ -1,0 +1,253 @@
+//! Who may lead, and from where: the decisions of PROTOCOL 1 to 6, 13 and 14 as pure functions. No I/O; drivers bring the facts.
+//!
+//! ```text
+//! next -> claim -> before_claim, lanes::next_sinks -> open -> after_open -> lanes::to_fence, after_fence, check_progress
+//!      -> after_progress -> roots::restore_points -> lead, roots::droppable, roots::oldest_root
+//! ```
+
+use crate::error::{Error, Kind};
+use crate::ids::{Generation, Lane, Tick};
+use crate::ticks::counts::{Counter, Verdict};
+use crate::ticks::record::{Open, SnapshotRecord};
+
+pub mod lanes;
+pub mod roots;
+
+use lanes::Held;
+
+/// Why a generation must not lead. Nothing is changed by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another program has made the last tick and there is no counted snapshot at exactly that tick.
+    NoSnapshotAtEnd {
+        /// The program in force.
+        program: String,
+        /// The last tick.
+        end: Tick,
+    },
+    /// A lane has not reached the last tick, which a change of program or of lanes needs.
+    NotDrained {
+        /// The program in force.
+        program: String,
+        /// The sink.
+        sink: String,
+        /// The lane.
+        lane: Lane,
+        /// What it has reached.
+        reached: Tick,
+        /// The last tick.
+        end: Tick,
+    },
+    /// A sink holds a tick that the log does not have: the log has lost records.
+    LogLost {
+        /// The sink.
+        sink: String,
+        /// The lane.
+        lane: Lane,
+        /// The tick in the sink.
+        tick: Tick,
+        /// The log's last tick.
+        end: Tick,
+    },
+    /// The log proves that a lane had reached a tick, and its progress is less or gone.
+    ProgressLost {
+        /// The sink.
+        sink: String,
+        /// The lane.
+        lane: Lane,
+        /// What it has reached by its progress; `None` if there is no progress.
+        reached: Option<Tick>,
+        /// What it had reached.
+        proven: Tick,
+    },
+    /// No snapshot can be restored and the log does not reach back to the first tick.
+    NoRestorePoint {
+        /// The least progress of all lanes.
+        least: Tick,
+        /// Nothing below this tick may be restored.
+        not_below: Tick,
+        /// The log begins after this tick.
+        reaches: Tick,
+    },
+}
+
+impl Refusal {
+    /// The error that tells the user what to do.
+    pub fn error(&self) -> Error {
+        match self {
+            Refusal::NoSnapshotAtEnd { program, end } => Error::config(format!(
+                "this program differs from {program}, which made the last tick {end}, and there is no snapshot at tick {end}; \
+                 run {program} once more with `tidemark drain` (or stop it with a savepoint), then start this one"
+            )),
+            Refusal::NotDrained { program, sink, lane, reached, end } => Error::config(format!(
+                "sink {sink}, lane {}: has reached tick {reached} and must have reached the last tick {end} before another program \
+                 or another number of lanes takes over; run {program} once more with `tidemark drain`, then start again",
+                lane.0
+            )),
+            Refusal::LogLost { sink, lane, tick, end } => Error::new(
+                Kind::Corrupt,
+                format!(
+                    "sink {sink}, lane {}: holds tick {tick}, but the tick log ends at tick {end}: the log has lost records; \
+                     restore the log, or begin a new job and decide what becomes of the sink's rows",
+                    lane.0
+                ),
+            ),
+            Refusal::ProgressLost { sink, lane, reached, proven } => Error::new(
+                Kind::Corrupt,
+                format!(
+                    "sink {sink}, lane {}: {}, but the tick log proves that it had reached tick {proven}: the sink's progress was \
+                     lost; restore it, or give the sink a new name",
+                    lane.0,
+                    match reached {
+                        Some(tick) => format!("its progress is tick {tick}"),
+                        None => "it has no progress".into(),
+                    }
+                ),
+            ),
+            Refusal::NoRestorePoint { least, not_below, reaches } => Error::new(
+                Kind::Corrupt,
+                format!(
+                    "no snapshot from tick {not_below} to tick {least} (the least progress of all sinks) can be restored, and the \
+                     tick log begins after tick {reaches}; restore the missing objects of the state store"
+                ),
+            ),
+        }
+    }
+}
+
+/// Whether a program may lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MayLead {
+    /// It may.
+    Yes {
+        /// The `base` of its open record.
+        base: Option<Tick>,
+    },
+    /// The log went on meanwhile. Exit, look again, claim again.
+    Exit {
+        /// The last tick that was seen when the open record was made.
+        seen: Tick,
+        /// The last tick before the open record.
+        end: Tick,
+    },
+    /// It must not.
+    Refuse(Refusal),
+}
+
+/// PROTOCOL 1: the generation to claim, above every claim and every open that is known.
+pub fn next(newest_claim: Option<Generation>, newest_open: Option<Generation>) -> Generation {
+    Generation(newest_claim.max(newest_open).unwrap_or_default().0 + 1)
+}
+
+/// "Another program", before the claim: whether `program` may claim, seen from the log as followed so far, and the base that it writes
+/// in its open record. [`after_open`] and [`after_progress`] look again.
+///
+/// The same program carries its base on, since what is below was made by another one. Where a drop proves that a newer snapshot of its
+/// own is at or below all progress, the base moves up to the oldest such snapshot, and the old one need not be kept any more.
+pub fn before_claim(program: &str, log: &Counter) -> MayLead {
+    let end = log.last_tick();
+    match log.in_force() {
+        None => MayLead::Yes { base: None },
+        Some(open) if open.program == program => {
+            let own = log.snapshots().iter().map(|s| s.tick).filter(|t| *t >= log.progress_floor());
+            MayLead::Yes { base: open.base.map(|base| own.min().map_or(base, |own| own.max(base))) }
+        }
+        Some(open) => at_end(open, log.snapshots(), end),
+    }
+}
+
+fn at_end(in_force: &Open, snapshots: &[SnapshotRecord], end: Tick) -> MayLead {
+    if snapshots.iter().any(|s| s.tick == end) {
+        return MayLead::Yes { base: Some(end) };
+    }
+    MayLead::Refuse(Refusal::NoSnapshotAtEnd { program: in_force.program.clone(), end })
+}
+
+/// PROTOCOL 2, once one's own open counts: whether what it says was made from the log as it is before it. Another program must have
+/// seen the true end as its base, and sinks that begin with this open must begin after the true end.
+///
+/// `log` has been fed one's own open and nothing after it.
+pub fn after_open(open: &Open, log: &Counter) -> MayLead {
+    let end = log.last_tick();
+    let exit = |seen| MayLead::Exit { seen, end };
+    if let (Some(base), true) = (open.base, switches(open, log))
+        && base != end
+    {
+        return exit(base);
+    }
+    let stale =
+        open.sinks.iter().filter(|s| s.live && lanes::in_force(log.in_force(), s).is_none());
+    for sink in stale {
+        if sink.first_tick != end + 1 {
+            return exit(sink.first_tick.saturating_sub(1));
+        }
+    }
+    MayLead::Yes { base: open.base }
+}
+
+fn switches(open: &Open, log: &Counter) -> bool {
+    log.in_force().is_some_and(|f| f.program != open.program)
+}
+
+/// "Another program" and PROTOCOL 10, after step 4: another program needs the snapshot at its base and every lane of every sink in
+/// force at E; a sink whose lanes change needs its own lanes there.
+///
+/// `log` has been fed one's own open and nothing after it; [`after_open`] said yes.
+pub fn after_progress(open: &Open, log: &Counter, held: &[Held]) -> MayLead {
+    let Some(in_force) = log.in_force() else { return MayLead::Yes { base: open.base } };
+    let end = log.last_tick();
+    let switches = switches(open, log);
+    if switches && let refused @ MayLead::Refuse(_) = at_end(in_force, log.snapshots(), end) {
+        return refused;
+    }
+    let replaced = |name: &str| {
+        open.sinks
+            .iter()
+            .any(|s| s.live && s.name == name && lanes::in_force(Some(in_force), s).is_none())
+    };
+    let must_be_drained =
+        in_force.sinks.iter().filter(|s| s.live && (switches || replaced(&s.name)));
+    for sink in must_be_drained {
+        for (lane, reached) in lanes::reached(sink, held) {
+            if reached < end {
+                let (program, sink) = (in_force.program.clone(), sink.name.clone());
+                let refusal = Refusal::NotDrained { program, sink, lane, reached, end };
+                return MayLead::Refuse(refusal);
+            }
+        }
+    }
+    MayLead::Yes { base: open.base }
+}
+
+/// What a leader does about a record that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRecord {
+    /// It is one's own and counts: act on it.
+    Act,
+    /// It does not exist.
+    Ignore,
+    /// End at once; this generation leads. What was released stays true and may be finished.
+    End {
+        /// Who leads.
+        by: Generation,
+    },
+}
+
+/// PROTOCOL 8, as [`crate::ticks::log::thread`] does it: a counted record that is not one's own ends the leader, a newer open above all;
+/// so does one's own record that does not count because of it.
+pub fn on_record(
+    own: bool,
+    generation: Generation,
+    verdict: Verdict,
+    newest: Generation,
+) -> OnRecord {
+    match (own, verdict) {
+        (true, Verdict::Counts) => OnRecord::Act,
+        (false, Verdict::Counts) => OnRecord::End { by: generation },
+        (true, Verdict::Not(_)) => OnRecord::End { by: newest },
+        (false, Verdict::Not(_)) => OnRecord::Ignore,
+    }
+}
+
+#[cfg(test)]
+mod tests;
