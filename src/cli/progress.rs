@@ -6,6 +6,7 @@
 use super::screen;
 use crate::config::show_duration;
 use crate::ids::{Generation, Tick};
+use crate::telemetry::status::{Replay, State, Status};
 use crate::time::clock;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,64 +17,63 @@ const REDRAW: Duration = Duration::from_millis(200);
 /// How often a line is written elsewhere.
 const REPEAT: Duration = Duration::from_secs(5);
 
-/// What a job is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// It claims its generation, opens the log and restores.
-    #[default]
-    Starting,
-    /// It replays recorded ticks up to this one.
-    Replaying {
-        /// The last recorded tick.
-        to: Tick,
-    },
-    /// It leads.
-    Running,
-    /// All input is finished; sinks still commit.
-    Finishing,
-    /// It was asked to stop.
-    Stopping,
-    /// It has failed.
-    Failed,
-}
-
 /// What the line tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// What the job is doing.
-    pub phase: Phase,
+    pub state: State,
     /// Its generation.
     pub generation: Generation,
+    /// How far a replay has come.
+    pub replay: Option<Replay>,
     /// The newest tick opened.
     pub tick: Tick,
     /// The newest tick released.
     pub released: Tick,
     /// Input records read since the process began; the rate is computed from two looks.
     pub records: u64,
-    /// The wall clock less the least watermark of all sources, if there is one.
+    /// The wall clock less the least watermark of all sources, if there is one and it is within a year of the clock.
     pub watermark_lag: Option<Duration>,
     /// Time since the newest snapshot, if there is one.
     pub snapshot_age: Option<Duration>,
-    /// What holds the job up, in words: "watermark held by clicks/3 (lagging 12,400 records)".
-    pub holding: Option<String>,
+    /// What holds the job up, in words: "watermark held by clicks/3 (lagging 12,400 records)"; empty if nothing does.
+    pub holding: String,
+}
+
+/// A watermark further from the clock is of recorded or made-up event times, where a lag says nothing.
+const LAG_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+impl Facts {
+    /// The facts in `status`, with the wall clock in microseconds and what the status does not have.
+    pub fn of(status: &Status, wall: i64, records: u64, snapshot_age: Option<Duration>) -> Facts {
+        let least = status.watermarks.values().filter_map(|source| source.watermark).min();
+        let lag = least.and_then(|least| u64::try_from(wall.checked_sub(least)?).ok());
+        Facts {
+            state: status.state,
+            generation: status.generation,
+            replay: status.replay,
+            tick: status.tick_current,
+            released: status.tick,
+            records,
+            watermark_lag: lag.map(Duration::from_micros).filter(|lag| *lag <= LAG_MAX),
+            snapshot_age,
+            holding: status.holding.clone(),
+        }
+    }
 }
 
 /// The line for `facts`, with the records a second since the last look.
 pub fn line(facts: &Facts, rate: Option<u64>) -> String {
-    let phase = match facts.phase {
-        Phase::Starting => "starting".to_owned(),
-        Phase::Replaying { to } => format!("replaying to {}", grouped(to)),
-        Phase::Running => "running".to_owned(),
-        Phase::Finishing => "finishing".to_owned(),
-        Phase::Stopping => "stopping".to_owned(),
-        Phase::Failed => "failed".to_owned(),
+    let state = match (facts.state, facts.replay) {
+        (State::Starting, _) => return "starting".to_owned(),
+        (State::Replaying, Some(Replay { replayed, of })) => {
+            format!("replaying {} of {} ticks", grouped(replayed), grouped(of))
+        }
+        (state, _) => state.name().to_owned(),
     };
-    if facts.phase == Phase::Starting {
-        return phase;
-    }
     let behind = facts.tick.saturating_sub(facts.released);
     let mut parts = vec![
-        phase,
+        state,
         format!("generation {}", facts.generation),
         format!("tick {}", grouped(facts.tick)),
     ];
@@ -87,7 +87,7 @@ pub fn line(facts: &Facts, rate: Option<u64>) -> String {
         Some(age) => format!("snapshot {} old", rounded(age)),
         None => "no snapshot".to_owned(),
     });
-    parts.extend(facts.holding.clone());
+    parts.extend(Some(facts.holding.clone()).filter(|holding| !holding.is_empty()));
     parts.join(" | ").replace(char::is_control, " ")
 }
 

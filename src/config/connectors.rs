@@ -2,6 +2,7 @@
 
 use super::units;
 use super::value::Secret;
+use crate::error::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +14,21 @@ pub struct Connection {
     pub options: BTreeMap<String, String>,
     /// Options whose value is a secret, by place.
     pub secrets: BTreeMap<String, Secret>,
+}
+
+impl Connection {
+    /// All options in plain text, secrets read now: what a client is made of, to be kept nowhere else.
+    ///
+    /// # Errors
+    /// `Config` if a secret can't be read, with the option's name.
+    pub fn reveal(&self) -> Result<BTreeMap<String, String>> {
+        let mut plain = self.options.clone();
+        for (option, secret) in &self.secrets {
+            let revealed = secret.reveal().map_err(|e| e.at(option))?;
+            plain.insert(option.clone(), revealed.expose().to_owned());
+        }
+        Ok(plain)
+    }
 }
 
 /// `[source.NAME]`.
@@ -59,8 +75,27 @@ pub struct KafkaSource {
     /// How often new partitions are looked for.
     #[serde(serialize_with = "units::serialize_duration")]
     pub discovery: Duration,
+    /// Whether rows of open and aborted transactions are read.
+    pub isolation: Isolation,
+    /// Consumer group to which next offsets are committed for lag tools.
+    pub group: Option<String>,
+    /// Time limit of one look at the topic.
+    #[serde(serialize_with = "units::serialize_duration")]
+    pub timeout: Duration,
     /// Format of a record.
     pub format: Format,
+    /// What stands between the fields of CSV, an ASCII character.
+    pub delimiter: char,
+}
+
+/// Whether rows of open and aborted transactions are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Only rows of committed transactions, and rows outside of any.
+    ReadCommitted,
+    /// Every row.
+    ReadUncommitted,
 }
 
 /// Files to read.
@@ -72,6 +107,10 @@ pub struct FileSource {
     pub follow: bool,
     /// Format of a record.
     pub format: Format,
+    /// Whether a CSV file begins with a line of names.
+    pub header: bool,
+    /// What stands between the fields of CSV, an ASCII character.
+    pub delimiter: char,
 }
 
 /// Events of the Nexmark generator.
@@ -85,28 +124,45 @@ pub struct NexmarkSource {
     pub partitions: u16,
     /// Seed.
     pub seed: u64,
+    /// Events for a second of event time, over all partitions.
+    pub event_time_rate: u64,
+    /// Events of a million that are late.
+    pub stragglers_per_million: u32,
+    /// How late they are in event time.
+    #[serde(serialize_with = "units::serialize_duration")]
+    pub straggler_delay: Duration,
 }
 
 /// Where a partition that the job never read begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// With the first record that is there.
     Earliest,
     /// After the last record that is there.
     Latest,
-    /// At this offset.
+    /// At this offset in every partition.
     Offset(u64),
+    /// At these offsets by partition; others begin with the first record that is there.
+    Offsets(BTreeMap<String, u64>),
     /// With the first record whose Kafka timestamp, in milliseconds since the Unix epoch, is this or later.
     TimestampMs(i64),
 }
 
 impl Start {
-    /// What `earliest`, `latest`, `offset:N` or `timestamp-ms:N` says.
+    /// What `earliest`, `latest`, `offset:N`, `offset:PARTITION=N,PARTITION=N` or `timestamp-ms:N` says.
     pub fn parse(text: &str) -> Option<Start> {
         match text.split_once(':') {
             None if text == "earliest" => Some(Start::Earliest),
             None if text == "latest" => Some(Start::Latest),
+            Some(("offset", offsets)) if offsets.contains('=') => {
+                let each = offsets.split(',').map(|each| {
+                    let (partition, offset) = each.split_once('=')?;
+                    let number: u32 = partition.trim().parse().ok()?;
+                    Some((number.to_string(), offset.trim().parse().ok()?))
+                });
+                each.collect::<Option<BTreeMap<_, _>>>().map(Start::Offsets)
+            }
             Some(("offset", offset)) => offset.parse().ok().map(Start::Offset),
             Some(("timestamp-ms", at)) => {
                 at.parse().ok().filter(|at| *at >= 0).map(Start::TimestampMs)
@@ -174,6 +230,20 @@ pub struct KafkaSink {
     pub connection: String,
     /// The topic.
     pub topic: String,
+    /// Partitions with which the topic is made if it does not exist; if absent, it must exist.
+    pub partitions: Option<u16>,
+    /// Replicas of the progress topic, and of the topic of rows where it is made.
+    pub replication: u16,
+    /// Topic of the sink's progress.
+    pub progress_topic: String,
+    /// Rows in one transaction.
+    pub transaction_rows_max: usize,
+    /// How long the broker lets a transaction stand open.
+    #[serde(serialize_with = "units::serialize_duration")]
+    pub transaction_time_max: Duration,
+    /// Time limit of one step.
+    #[serde(serialize_with = "units::serialize_duration")]
+    pub timeout: Duration,
 }
 
 /// Files to write.

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Address,
     /// Where reading begins.
     Start,
+    /// One ASCII character.
+    Character,
     /// The place of a secret.
     Secret,
 }
@@ -54,7 +56,11 @@ impl Kind {
             Kind::Size(from, to) => format!("a size from {from} to {to}"),
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
             Kind::Address => "an address and a port, such as 127.0.0.1:8090".into(),
-            Kind::Start => "earliest, latest, offset:N or timestamp-ms:N".into(),
+            Kind::Start => {
+                "earliest, latest, offset:N, offset:PARTITION=N,PARTITION=N or timestamp-ms:N"
+                    .into()
+            }
+            Kind::Character => "one ASCII character".into(),
             Kind::Secret => "{ env = \"..\" } or { file = \"..\" }, never the secret itself".into(),
         }
     }
@@ -116,6 +122,7 @@ impl Kind {
                 .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()),
             Kind::Start => super::connectors::Start::parse(text).is_some(),
             Kind::Text => !text.is_empty(),
+            Kind::Character => text.len() == 1,
             Kind::Bool | Kind::Integer(..) | Kind::Duration(..) | Kind::Size(..) | Kind::Secret => {
                 return Err("is text".into());
             }

@@ -1,8 +1,9 @@
 //! The typed settings of a job: plain data, taken from a checked configuration.
 
 use super::connectors::{
-    Connection, FileSink, FileSource, Format, KafkaSink, KafkaSource, Mode, NexmarkSource,
-    OnChange, OnError, Sink, SinkConnector, Source, SourceConnector, Start, WhenBehind,
+    Connection, FileSink, FileSource, Format, Isolation, KafkaSink, KafkaSource, Mode,
+    NexmarkSource, OnChange, OnError, Sink, SinkConnector, Source, SourceConnector, Start,
+    WhenBehind,
 };
 use super::kinds::Typed;
 use super::layers::Section;
@@ -174,6 +175,15 @@ impl Settings {
                 "log.replication = 1: the tick log {topic} is lost with one disk, and exactly once with it"
             ));
         }
+        for (name, sink) in &self.sinks {
+            if let SinkConnector::Kafka(KafkaSink { replication: 1, progress_topic, .. }) =
+                &sink.connector
+            {
+                warnings.push(format!(
+                    "sink.{name}.replication = 1: progress in {progress_topic} is lost with one disk, and exactly once with it"
+                ));
+            }
+        }
         warnings
     }
 
@@ -262,6 +272,10 @@ impl Of<'_> {
         choices.iter().find(|(name, _)| *name == word).map(|(_, choice)| *choice).expect(CHECKED)
     }
 
+    fn character(&self, key: &str) -> char {
+        self.text(key).chars().next().expect(CHECKED)
+    }
+
     fn format(&self) -> Format {
         self.choice("format", &[("json", Format::Json), ("csv", Format::Csv)])
     }
@@ -324,6 +338,10 @@ fn connection(of: &Of<'_>) -> Connection {
 }
 
 fn source(of: &Of<'_>, limits: &Limits) -> Source {
+    let isolations = [
+        ("read-committed", Isolation::ReadCommitted),
+        ("read-uncommitted", Isolation::ReadUncommitted),
+    ];
     let connector = match of.text("connector").as_str() {
         "kafka" => SourceConnector::Kafka(KafkaSource {
             connection: of.text("connection"),
@@ -331,18 +349,27 @@ fn source(of: &Of<'_>, limits: &Limits) -> Source {
             start: Start::parse(&of.text("start")).expect(CHECKED),
             bounded: of.yes("bounded"),
             discovery: of.duration("discovery"),
+            isolation: of.choice("isolation", &isolations),
+            group: of.text_if("group"),
+            timeout: of.duration("timeout"),
             format: of.format(),
+            delimiter: of.character("delimiter"),
         }),
         "file" => SourceConnector::File(FileSource {
             path: of.text("path"),
             follow: of.yes("follow"),
             format: of.format(),
+            header: of.yes("header"),
+            delimiter: of.character("delimiter"),
         }),
         _ => SourceConnector::Nexmark(NexmarkSource {
             events: of.number_if("events"),
             rate: of.number_if("rate"),
             partitions: of.number("partitions"),
             seed: of.number("seed"),
+            event_time_rate: of.number("event_time_rate"),
+            stragglers_per_million: of.number("stragglers_per_million"),
+            straggler_delay: of.duration("straggler_delay"),
         }),
     };
     let on_error =
@@ -362,6 +389,12 @@ fn sink(of: &Of<'_>) -> Sink {
         "kafka" => SinkConnector::Kafka(KafkaSink {
             connection: of.text("connection"),
             topic: of.text("topic"),
+            partitions: of.number_if("partitions"),
+            replication: of.number("replication"),
+            progress_topic: of.text("progress_topic"),
+            transaction_rows_max: of.number("transaction_rows_max"),
+            transaction_time_max: of.duration("transaction_time_max"),
+            timeout: of.duration("timeout"),
         }),
         "file" => SinkConnector::File(FileSink { path: of.text("path") }),
         _ => SinkConnector::Stdout,

@@ -1,17 +1,19 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use super::*;
+use crate::telemetry::status::WatermarkStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn facts() -> Facts {
     Facts {
-        phase: Phase::Running,
+        state: State::Running,
         generation: Generation(3),
         tick: 12_345,
         released: 12_345,
         records: 0,
         watermark_lag: None,
         snapshot_age: None,
-        holding: None,
+        holding: String::new(),
+        replay: None,
     }
 }
 
@@ -26,7 +28,7 @@ fn the_line_says_what_the_facts_say() {
                 released: 11_000,
                 watermark_lag: Some(ms(1_500)),
                 snapshot_age: Some(ms(12_700)),
-                holding: Some("clock held by sink visits (commit 340 ms)".into()),
+                holding: "clock held by sink visits (commit 340 ms)".into(),
                 ..facts()
             },
             Some(1_234_567),
@@ -34,17 +36,43 @@ fn the_line_says_what_the_facts_say() {
              released 11,000 (1,345 behind) | snapshot 12s old | clock held by sink visits (commit 340 ms)",
         ),
         (
-            Facts { phase: Phase::Replaying { to: 20_000 }, ..facts() },
+            Facts {
+                state: State::Replaying,
+                replay: Some(Replay { replayed: 7, of: 20_000 }),
+                ..facts()
+            },
             Some(0),
-            "replaying to 20,000 | generation 3 | tick 12,345 | 0 records/s | released 12,345 | no snapshot",
+            "replaying 7 of 20,000 ticks | generation 3 | tick 12,345 | 0 records/s | released 12,345 | no snapshot",
         ),
         (
-            Facts { holding: Some("held by \u{1b}[2J".into()), ..facts() },
+            Facts { holding: "held by \u{1b}[2J".into(), ..facts() },
             None,
             "running | generation 3 | tick 12,345 | released 12,345 | no snapshot | held by  [2J",
         ),
     ] {
         assert_eq!(line(&facts, rate), expected);
+    }
+}
+
+#[test]
+fn the_least_watermark_counts_unless_it_is_from_another_age() {
+    let year = 366 * 86_400 * 1_000_000;
+    for (watermarks, wall, expected) in [
+        (&[][..], 10, None),
+        (&[None], 10, None),
+        (&[Some(7), None, Some(4)], 10, Some(6)),
+        (&[Some(12)], 10, None),
+        (&[Some(0)], year, Some(year)),
+        (&[Some(0)], year + 1, None),
+        (&[Some(i64::MIN)], i64::MAX, None),
+    ] {
+        let mut status = Status::default();
+        for (i, watermark) in watermarks.iter().enumerate() {
+            let source = WatermarkStatus { watermark: *watermark, ..WatermarkStatus::default() };
+            status.watermarks.insert(i.to_string(), source);
+        }
+        let lag = Facts::of(&status, wall, 0, None).watermark_lag;
+        assert_eq!(lag, expected.map(|lag| Duration::from_micros(lag as u64)), "{watermarks:?}");
     }
 }
 

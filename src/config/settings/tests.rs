@@ -61,12 +61,12 @@ fn everything_typed() {
     expect![[r#"
         [{"main":{"options":{"bootstrap.servers":"b:9092","enable.ssl.certificate.verification":"false"},
         "secrets":{"sasl.password":{"env":"P"}}}},{"a":{"connector":{"kafka":{"connection":"main","topic":"a","start":{"offset":7},
-        "bounded":false,"discovery":"10s","format":"json"}},
-        "on_error":"fail","dead_letter":"a-rejected","idle":"30s","record_bytes_max":16777216,"nesting_max":64},
-        "b":{"connector":{"file":{"path":"in","follow":false,"format":"csv"}},
-        "on_error":"fail","dead_letter":"b-rejected","idle":"30s","record_bytes_max":16777216,"nesting_max":3},
-        "c":{"connector":{"nexmark":{"events":null,"rate":5,"partitions":4,"seed":1}},
-        "on_error":"fail","dead_letter":"c-rejected","idle":"30s","record_bytes_max":16777216,"nesting_max":64}},{"a":{"connector":{"kafka":{"connection":"main","topic":"a"}},
+        "bounded":false,"discovery":"10s","isolation":"read-committed","group":null,"timeout":"10s","format":"json","delimiter":","}},
+        "on_error":"fail","dead_letter":"a-rejected","idle":"30s","record_bytes_max":1048576,"nesting_max":64},
+        "b":{"connector":{"file":{"path":"in","follow":false,"format":"csv","header":true,"delimiter":","}},
+        "on_error":"fail","dead_letter":"b-rejected","idle":"30s","record_bytes_max":1048576,"nesting_max":3},
+        "c":{"connector":{"nexmark":{"events":null,"rate":5,"partitions":4,"seed":0,"event_time_rate":10000,"stragglers_per_million":0,"straggler_delay":"1m"}},
+        "on_error":"fail","dead_letter":"c-rejected","idle":"30s","record_bytes_max":1048576,"nesting_max":64}},{"a":{"connector":{"kafka":{"connection":"main","topic":"a","partitions":null,"replication":3,"progress_topic":"flow.a.progress","transaction_rows_max":50000,"transaction_time_max":"1m","timeout":"30s"}},
         "format":"json","mode":"upsert","lanes":1,"on_change":"from-now","when_behind":"stall"},
         "b":{"connector":{"file":{"path":"out"}},
         "format":"json","mode":"append","lanes":1,"on_change":"refuse","when_behind":"stall"},
@@ -78,11 +78,12 @@ fn everything_typed() {
 fn what_is_allowed_and_dangerous_is_warned_of() {
     let settings = settings(
         "[http]\naddr = \"0.0.0.0:80\"\n[log]\nkind = \"kafka\"\nconnection = \"k\"\nreplication = 1\n\
-         [connection.k]\nbootstrap.servers = \"b\"\n",
+         [connection.k]\nbootstrap.servers = \"b\"\n[sink.out]\nconnector = \"kafka\"\nconnection = \"k\"\nreplication = 1\n",
     );
     expect![[r#"
         http.addr = 0.0.0.0:80 is reachable from other machines and http.token is not set: anyone can query and stop the job
-        log.replication = 1: the tick log tidemark-flow-log is lost with one disk, and exactly once with it"#]]
+        log.replication = 1: the tick log tidemark-flow-log is lost with one disk, and exactly once with it
+        sink.out.replication = 1: progress in flow.out.progress is lost with one disk, and exactly once with it"#]]
     .assert_eq(&settings.warnings().join("\n"));
 }
 
@@ -93,6 +94,9 @@ fn where_reading_begins() {
         ("latest", Some(Start::Latest)),
         ("offset:12", Some(Start::Offset(12))),
         ("timestamp-ms:1700000000000", Some(Start::TimestampMs(1_700_000_000_000))),
+        ("offset:0=5, 12=7", Some(Start::Offsets([("0".into(), 5), ("12".into(), 7)].into()))),
+        ("offset:0=5,x=7", None),
+        ("offset:0=", None),
         ("offset:-1", None),
         ("timestamp-ms:-1", None),
         ("beginning", None),
@@ -112,6 +116,12 @@ fn a_secret_is_read_from_its_file_and_does_not_show_itself() {
     assert_eq!(format!("{revealed:?}"), "(secret)");
     std::fs::write(&path, "\n").unwrap();
     assert!(Secret::File(path).reveal().unwrap_err().message().ends_with("is empty"));
+    let connection = Connection {
+        options: [("client.id".into(), "me".into())].into(),
+        secrets: [("sasl.password".into(), Secret::Env("TIDEMARK_TEST_NEVER_SET".into()))].into(),
+    };
+    let error = connection.reveal().unwrap_err();
+    assert!(error.message().starts_with("sasl.password: "), "{error}");
     let missing = Secret::Env("TIDEMARK_TEST_NEVER_SET".into()).reveal().unwrap_err();
     assert!(missing.message().contains("TIDEMARK_TEST_NEVER_SET"), "{missing}");
 }
