@@ -13,8 +13,12 @@ pub mod client;
 pub mod clock;
 pub mod engine;
 pub mod failure;
+pub mod follow;
 pub mod lines;
 pub mod phase;
 pub mod process;
+pub mod progress;
+pub mod ticklog;
+pub mod transactions;
 
 pub use failure::{Failure, Result};

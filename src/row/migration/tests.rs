@@ -204,14 +204,30 @@ fn plain() -> plain::Click {
 
 #[test]
 fn what_is_not_declared_is_refused_with_what_to_do() {
-    refused::<plain::Click, gone::Click>(expect![[r#"stored rows do not fit the program: the field Click.page is gone: declare #[row(removed = "page: String")], or #[row(was = "page")] on its successor. Stored: Click { user: u32, page: String }. Program: Click { user: u32 }"#]]);
-    refused::<plain::Click, new::Click>(expect![[r#"stored rows do not fit the program: the field Click.extra is new: give it #[row(default)], or #[row(was = "..")] if it had another name. Stored: Click { user: u32, page: String }. Program: Click { user: u32, page: String, extra: u8 }"#]]);
-    refused::<plain::Click, renamed::Click>(expect![[r#"stored rows do not fit the program: the field Click.url is new: give it #[row(default)], or #[row(was = "..")] if it had another name; the field Click.page is gone: declare #[row(removed = "page: String")], or #[row(was = "page")] on its successor. Stored: Click { user: u32, page: String }. Program: Click { user: u32, url: String }"#]]);
-    refused::<plain::Click, retyped::Click>(expect!["stored rows do not fit the program: Click.page was String, is Vec<u8>: no way leads from one to the other. Give the new one another name with #[row(default)] and declare the old one removed. Stored: Click { user: u32, page: String }. Program: Click { user: u32, page: Vec<u8> }"]);
-    refused::<plain::Click, other::Visit>(expect![[r#"stored rows do not fit the program: Visit was of type Click, is Visit: if it is the same, say #[row(was = "Click")] on Visit. Stored: Click { user: u32, page: String }. Program: Visit { user: u32, page: String }"#]]);
-    refused::<plain::Click, misdeclared::Click>(expect![[r#"stored rows do not fit the program: the field Click.page is gone: declare #[row(removed = "page: String")], or #[row(was = "page")] on its successor. Stored: Click { user: u32, page: String }. Program: Click { user: u32 }"#]]);
-    refused::<plain::Click, twice::Click>(expect!["stored rows do not fit the program: Click.b and another field say that they were page. Stored: Click { user: u32, page: String }. Program: Click { user: u32, a: String, b: String }"]);
-    refused::<Vec<(u8, wide::Click)>, Vec<(u8, plain::Click)>>(expect!["stored rows do not fit the program: Vec<(u8, Click)>.1.user was u64, is u32: no way leads from one to the other. Give the new one another name with #[row(default)] and declare the old one removed. Stored: Vec<(u8, Click { user: u64, page: String })>. Program: Vec<(u8, Click { user: u32, page: String })>"]);
+    refused::<plain::Click, gone::Click>(expect![[
+        r#"stored rows do not fit the program: the field Click.page is gone: declare #[row(removed = "page: String")], or #[row(was = "page")] on its successor. Stored: Click { user: u32, page: String }. Program: Click { user: u32 }"#
+    ]]);
+    refused::<plain::Click, new::Click>(expect![[
+        r#"stored rows do not fit the program: the field Click.extra is new: give it #[row(default)], or #[row(was = "..")] if it had another name. Stored: Click { user: u32, page: String }. Program: Click { user: u32, page: String, extra: u8 }"#
+    ]]);
+    refused::<plain::Click, renamed::Click>(expect![[
+        r#"stored rows do not fit the program: the field Click.url is new: give it #[row(default)], or #[row(was = "..")] if it had another name; the field Click.page is gone: declare #[row(removed = "page: String")], or #[row(was = "page")] on its successor. Stored: Click { user: u32, page: String }. Program: Click { user: u32, url: String }"#
+    ]]);
+    refused::<plain::Click, retyped::Click>(expect![
+        "stored rows do not fit the program: Click.page was String, is Vec<u8>: no way leads from one to the other. Give the new one another name with #[row(default)] and declare the old one removed. Stored: Click { user: u32, page: String }. Program: Click { user: u32, page: Vec<u8> }"
+    ]);
+    refused::<plain::Click, other::Visit>(expect![[
+        r#"stored rows do not fit the program: Visit was of type Click, is Visit: if it is the same, say #[row(was = "Click")] on Visit. Stored: Click { user: u32, page: String }. Program: Visit { user: u32, page: String }"#
+    ]]);
+    refused::<plain::Click, misdeclared::Click>(expect![[
+        r#"stored rows do not fit the program: the field Click.page is gone: declare #[row(removed = "page: String")], or #[row(was = "page")] on its successor. Stored: Click { user: u32, page: String }. Program: Click { user: u32 }"#
+    ]]);
+    refused::<plain::Click, twice::Click>(expect![
+        "stored rows do not fit the program: Click.b and another field say that they were page. Stored: Click { user: u32, page: String }. Program: Click { user: u32, a: String, b: String }"
+    ]);
+    refused::<Vec<(u8, wide::Click)>, Vec<(u8, plain::Click)>>(expect![
+        "stored rows do not fit the program: Vec<(u8, Click)>.1.user was u64, is u32: no way leads from one to the other. Give the new one another name with #[row(default)] and declare the old one removed. Stored: Vec<(u8, Click { user: u64, page: String })>. Program: Vec<(u8, Click { user: u32, page: String })>"
+    ]);
 }
 
 version!(three pub(super) enum Change { A(u32), B, C { x: u8 } });
@@ -221,9 +237,15 @@ version!(narrowed pub(super) enum Change { A(u8), B, C { x: u8, y: u8 } });
 
 #[test]
 fn what_is_not_declared_of_an_enum_is_refused_with_what_to_do() {
-    refused::<three::Change, two::Change>(expect![[r#"stored rows do not fit the program: the variant Change::B is gone: keep it, or name it in #[row(was = "B")] on its successor. Stored: Change { A(u32) | B | C { x: u8 } }. Program: Change { A(u32) | C { x: u8 } }"#]]);
-    refused::<three::Change, merged::Change>(expect!["stored rows do not fit the program: two variants say that they were Change::B. Stored: Change { A(u32) | B | C { x: u8 } }. Program: Change { A2 | B2 | A(u32) | C { x: u8 } }"]);
-    refused::<Option<three::Change>, Option<narrowed::Change>>(expect![[r#"stored rows do not fit the program: Option<Change>::A.0 was u32, is u8: no way leads from one to the other. Give the new one another name with #[row(default)] and declare the old one removed; the field Option<Change>::C.y is new: give it #[row(default)], or #[row(was = "..")] if it had another name. Stored: Option<Change { A(u32) | B | C { x: u8 } }>. Program: Option<Change { A(u8) | B | C { x: u8, y: u8 } }>"#]]);
+    refused::<three::Change, two::Change>(expect![[
+        r#"stored rows do not fit the program: the variant Change::B is gone: keep it, or name it in #[row(was = "B")] on its successor. Stored: Change { A(u32) | B | C { x: u8 } }. Program: Change { A(u32) | C { x: u8 } }"#
+    ]]);
+    refused::<three::Change, merged::Change>(expect![
+        "stored rows do not fit the program: two variants say that they were Change::B. Stored: Change { A(u32) | B | C { x: u8 } }. Program: Change { A2 | B2 | A(u32) | C { x: u8 } }"
+    ]);
+    refused::<Option<three::Change>, Option<narrowed::Change>>(expect![[
+        r#"stored rows do not fit the program: Option<Change>::A.0 was u32, is u8: no way leads from one to the other. Give the new one another name with #[row(default)] and declare the old one removed; the field Option<Change>::C.y is new: give it #[row(default)], or #[row(was = "..")] if it had another name. Stored: Option<Change { A(u32) | B | C { x: u8 } }>. Program: Option<Change { A(u8) | B | C { x: u8, y: u8 } }>"#
+    ]]);
 }
 
 #[test]
@@ -252,7 +274,9 @@ fn keys_keep_their_order_or_are_refused() {
         BTreeMap::from([(plain(), 1_u8)]),
         BTreeMap::from([(wide::Click { user: 1, page: "/".to_owned() }, 1_u8)]),
     );
-    refused::<BTreeSet<plain::Click>, BTreeSet<reordered::Click>>(expect!["stored rows do not fit the program: BTreeSet<Click> has keys Click whose order or distinctness would change: keep their fields and variants in order. Stored: BTreeSet<Click { user: u32, page: String }>. Program: BTreeSet<Click { page: String, user: u32 }>"]);
+    refused::<BTreeSet<plain::Click>, BTreeSet<reordered::Click>>(expect![
+        "stored rows do not fit the program: BTreeSet<Click> has keys Click whose order or distinctness would change: keep their fields and variants in order. Stored: BTreeSet<Click { user: u32, page: String }>. Program: BTreeSet<Click { page: String, user: u32 }>"
+    ]);
     assert!(between::<BTreeMap<plain::Click, u8>, BTreeMap<reordered::Click, u8>>().is_err());
 }
 
@@ -277,8 +301,10 @@ fn bytes_that_are_no_stored_row_are_named() {
         assert_eq!(error(&bytes[..cut]).kind(), Kind::Corrupt, "{cut}");
     }
     let longer = [&bytes[..], &[0]].concat();
-    expect!["stored row Click, byte 18 of 19: the stored row ends here, but bytes follow"].assert_eq(error(&longer).message());
-    expect!["stored row Click, byte 4 of 5: a length is cut off"].assert_eq(error(&bytes[..5]).message());
+    expect!["stored row Click, byte 18 of 19: the stored row ends here, but bytes follow"]
+        .assert_eq(error(&longer).message());
+    expect!["stored row Click, byte 4 of 5: a length is cut off"]
+        .assert_eq(error(&bytes[..5]).message());
 }
 
 fn change() -> impl Strategy<Value = v1::Change> {

@@ -27,7 +27,8 @@ type Nested = (Vec<Change>, BTreeMap<i8, Option<Decimal>>, [BTreeSet<char>; 2], 
 #[test]
 fn shown_as_it_is_written() {
     expect!["(Vec<Change { Add(Click { user: u64, country: String, at: EventTime }, F64) | Drop { user: u64 } | Nothing }>, BTreeMap<i8, Option<Decimal>>, [BTreeSet<char>; 2], (), u128), window = 10 s"].assert_eq(&Nested::schema().with("window", "10 s").to_string());
-    expect!["(Vec<Change>, BTreeMap<i8, Option<Decimal>>, [BTreeSet<char>; 2], (), u128)"].assert_eq(&Nested::schema().name());
+    expect!["(Vec<Change>, BTreeMap<i8, Option<Decimal>>, [BTreeSet<char>; 2], (), u128)"]
+        .assert_eq(&Nested::schema().name());
 }
 
 /// Stored: changes only with `ENCODING`.

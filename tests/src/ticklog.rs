@@ -1,0 +1,150 @@
+//! What a test must know of a tick log in a file and of a local store: which snapshots count, which segments lie there.
+//! Written from `doc/formats/tick-log.md`, not from the engine's code.
+
+use crate::{Failure, Result};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+const MAGIC: &[u8] = b"TIDELOG\n";
+const HEADER_BYTES: usize = 32;
+const FRAME_HEAD_BYTES: usize = 8;
+
+/// A snapshot or segment is of a generation and a tick.
+pub type Place = (u64, u64);
+
+/// What counts in a tick log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// The generation of the newest open that counts.
+    pub generation: u64,
+    /// The last tick that counts.
+    pub tick: u64,
+    /// Every snapshot that counts, dropped ones too.
+    pub snapshots: BTreeSet<Place>,
+    /// The next offset of each inlet at each tick that is still in the log.
+    pub ends: BTreeMap<u64, BTreeMap<u16, u64>>,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    #[serde(rename = "type")]
+    kind: String,
+    generation: u64,
+    #[serde(default)]
+    tick: u64,
+    #[serde(default)]
+    ranges: Vec<Range>,
+    #[serde(default)]
+    snapshots: Vec<Snapshot>,
+    open: Option<Open>,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    inlet: u16,
+    to: u64,
+}
+
+#[derive(Deserialize)]
+struct Snapshot {
+    generation: u64,
+    tick: u64,
+}
+
+#[derive(Deserialize)]
+struct Open {
+    generation: u64,
+}
+
+impl Counted {
+    /// What counts in the log of these bytes. A tail that ends inside a record is passed over, as a crash leaves it.
+    ///
+    /// # Errors
+    /// If the bytes are no log, or a whole record is none.
+    pub fn read(bytes: &[u8]) -> Result<Counted> {
+        let mut frames = bytes
+            .strip_prefix(MAGIC)
+            .and_then(|_| bytes.get(HEADER_BYTES..))
+            .ok_or_else(|| Failure::new("these bytes are no tick log"))?;
+        let mut counted = Counted::default();
+        let mut ends = BTreeMap::new();
+        while let Some((head, rest)) = frames.split_at_checked(FRAME_HEAD_BYTES) {
+            let length = u32::from_le_bytes(head[..4].try_into().expect("four bytes"));
+            let length = usize::try_from(length).expect("32 bits fit");
+            let Some((payload, rest)) = rest.split_at_checked(length).filter(|_| length > 0) else {
+                break;
+            };
+            let record: Record = serde_json::from_slice(payload)?;
+            counted.add(record, &mut ends);
+            frames = rest;
+        }
+        Ok(counted)
+    }
+
+    fn add(&mut self, record: Record, ends: &mut BTreeMap<u16, u64>) {
+        if record.kind == "open" {
+            self.generation = self.generation.max(record.generation);
+            return;
+        }
+        // The log may have been cut before a state record, which says all that was before it.
+        if let ("state", Some(open)) = (record.kind.as_str(), &record.open)
+            && self.generation == 0
+        {
+            (self.generation, self.tick) = (open.generation, record.tick);
+        }
+        if record.generation != self.generation {
+            return;
+        }
+        match record.kind.as_str() {
+            "tick" if self.tick == 0 || record.tick == self.tick + 1 => {
+                self.tick = record.tick;
+                ends.extend(record.ranges.iter().map(|range| (range.inlet, range.to)));
+                self.ends.insert(record.tick, ends.clone());
+            }
+            "snapshot" => drop(self.snapshots.insert((record.generation, record.tick))),
+            "state" => {
+                self.snapshots.extend(record.snapshots.iter().map(|s| (s.generation, s.tick)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Segments of the newest generation that lie in the store of `state` for a snapshot that does not count.
+    ///
+    /// # Errors
+    /// If the folder can't be read.
+    pub fn uncounted_segments(&self, state: &Path) -> Result<usize> {
+        let places = segments(state)?;
+        let of_newest = places.into_iter().filter(|place| place.0 == self.generation);
+        Ok(of_newest.filter(|place| !self.snapshots.contains(place)).count())
+    }
+}
+
+/// Generation and tick of each segment in a local store: objects `segment/GENERATION-TICK-...`.
+///
+/// # Errors
+/// If the folder can't be read, or an object has another name.
+pub fn segments(state: &Path) -> Result<Vec<Place>> {
+    let folder = state.join("segment");
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut places = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        // The local store writes `NAME#1` and renames it: not an object yet.
+        if name.contains('#') {
+            continue;
+        }
+        let mut numbers = name.split('-').map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(generation)), Some(Ok(tick))) => places.push((generation, tick)),
+            _ => return Err(Failure(format!("{name} is no name of a segment"))),
+        }
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests;
