@@ -141,3 +141,16 @@ fn what_is_no_record_is_corrupt() {
         assert_eq!(error.kind(), crate::Kind::Corrupt, "{error}");
     }
 }
+
+/// The description for other programs shows exactly what is written.
+#[test]
+fn the_document_has_these_examples() {
+    let document = include_str!("../../../doc/formats/tick-log.md");
+    for (record, _) in examples() {
+        let json = String::from_utf8(record.to_json()).unwrap();
+        assert!(document.contains(&format!("```json\n{json}\n```")), "{json}");
+    }
+    let first = crate::hash::chain_record(0, Some(b"k"), Some(b"v"));
+    let both = crate::hash::chain_record(first, None, None);
+    assert!(document.contains(&format!("have {both}.")), "{both}");
+}
