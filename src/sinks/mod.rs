@@ -6,6 +6,12 @@
 //!            +------------------------+
 //! ```
 
+pub mod contract;
+mod lines;
+pub mod memory;
+pub mod resume;
+pub mod stdout;
+
 use crate::error::Result;
 use crate::ids::{Generation, Lane, Nonce, Tick};
 use serde::{Deserialize, Serialize};

@@ -229,7 +229,8 @@ impl Reader for MemoryReader {
         let (mut records, mut bytes) = (0, 0);
         loop {
             // Copied out, so that `each` may push to the topic.
-            let (some, after) = look(&self.topic.lock(), partition, *next, limit)?;
+            let most = budget.records.saturating_sub(records).clamp(1, AT_ONCE);
+            let (some, after) = look(&self.topic.lock(), partition, *next, limit, most)?;
             if some.is_empty() {
                 return Ok(after);
             }
@@ -259,8 +260,14 @@ impl Reader for MemoryReader {
     }
 }
 
-/// The records at `next` and below `limit`, or none and why.
-fn look(topic: &Topic, partition: &str, next: u64, limit: u64) -> Result<(Vec<Record>, Polled)> {
+/// At most `most` records at `next` and below `limit`, or none and why.
+fn look(
+    topic: &Topic,
+    partition: &str,
+    next: u64,
+    limit: u64,
+    most: usize,
+) -> Result<(Vec<Record>, Polled)> {
     let records = &topic.partitions[partition];
     let (earliest, latest) = (records.earliest, records.latest());
     if next >= limit {
@@ -276,7 +283,7 @@ fn look(topic: &Topic, partition: &str, next: u64, limit: u64) -> Result<(Vec<Re
     };
     let some: Vec<_> = records.records[index..]
         .iter()
-        .take(usize::try_from(limit - next).unwrap_or(usize::MAX).min(AT_ONCE))
+        .take(usize::try_from(limit - next).unwrap_or(usize::MAX).min(most))
         .cloned()
         .collect();
     let after = if records.finished { Polled::Finished } else { Polled::CaughtUp };
