@@ -34,3 +34,6 @@ fn expand(item: &syn::DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
         };
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,12 @@
 //! | `primitive`, `containers` | rows of the standard library |
 //! | `float`, `decimal` | [`F64`] and [`Decimal`] |
 //! | [`schema`] | what a row type looks like, readable and stored |
+//! | [`codec`] | many rows as one block |
 //! | `migration` | stored bytes of one schema to bytes of another |
 
+#[cfg(feature = "abomonation")]
+pub mod abomonation;
+pub mod codec;
 mod containers;
 mod decimal;
 #[doc(hidden)]
