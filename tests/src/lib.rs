@@ -18,6 +18,7 @@ pub mod lines;
 pub mod phase;
 pub mod process;
 pub mod progress;
+pub mod proof;
 pub mod ticklog;
 pub mod transactions;
 
