@@ -4,6 +4,7 @@
 use super::generation;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Generation, Nonce};
+use crate::state::store::{Put, Store};
 use serde::{Deserialize, Serialize};
 
 /// Under which name a generation's claim lies in the store: its number in 20 digits, so that names sort as numbers.
@@ -30,6 +31,20 @@ pub trait Objects {
     /// # Errors
     /// As [`Objects::get`].
     fn list(&self, prefix: &str) -> Result<Vec<String>>;
+}
+
+impl Objects for Store {
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(Store::get(self, name)?.map(Vec::from))
+    }
+
+    fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        Ok(Store::put_if_absent(self, name, bytes.to_vec())? == Put::Created)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        Ok(Store::list(self, prefix)?.into_iter().map(|object| object.name).collect())
+    }
 }
 
 /// A claim as it is stored: a JSON object (`doc/formats/tick-log.md`).

@@ -133,3 +133,14 @@ fn a_damaged_claim_is_named() {
     assert_eq!(error.kind(), Kind::Corrupt);
     assert!(error.message().contains("generation/00000000000000000001"), "{error}");
 }
+
+#[test]
+fn claims_in_the_state_store_itself() {
+    let store = Store::in_memory().unwrap();
+    store.put_if_absent("segment/1", "x").unwrap();
+    for n in 1..=2 {
+        assert_eq!(claim(&store, &claimant(n, 7)).unwrap().generation, Generation(n));
+    }
+    assert_eq!(newest(&store).unwrap().map(|c| c.nonce), Some(Nonce(2)));
+    assert_eq!(claim(&store, &claimant(3, 8)).unwrap_err().kind(), Kind::Config);
+}

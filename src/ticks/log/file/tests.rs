@@ -84,14 +84,14 @@ fn one_holder_at_a_time_and_the_other_is_told_who() {
     open_log(&dir);
 }
 
-/// A crash at any byte of the last append: what was acknowledged is there, the rest is cut, and the log goes on.
+/// A crash at any byte of the last records: what was acknowledged is there, the rest is cut, and the log goes on.
 #[test]
 fn a_torn_tail_is_cut_at_any_byte() {
     let dir = tempfile::tempdir().unwrap();
     let log = [open(1), tick(1, 1), snapshot(1, 1), tick(1, 2)];
     let (bytes, ends) = written(&dir, &log);
-    for len in HEADER_LEN as usize..bytes.len() {
-        for zeros in [0, 1, 9, 600] {
+    for len in ends[1]..bytes.len() {
+        for zeros in [0, 9] {
             fs::write(at(&dir), [&bytes[..len], &vec![0; zeros]].concat()).unwrap();
             let whole = ends.iter().filter(|end| **end <= len).count();
             let mut torn = open_log(&dir);
