@@ -147,3 +147,6 @@ impl Bucket {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,8 +78,13 @@ impl ChangeBuffer {
 
     /// Whether it should be handed over: [`BUFFER_BYTES`] or [`BUFFER_AGE`] is reached. An empty buffer is never due.
     pub fn due(&self) -> bool {
+        !self.bytes.is_empty() && self.due_at(clock::instant())
+    }
+
+    /// [`ChangeBuffer::due`] at a moment that is already known.
+    pub fn due_at(&self, now: Instant) -> bool {
         self.bytes.len() >= BUFFER_BYTES
-            || self.oldest.is_some_and(|at| clock::instant().duration_since(at) >= BUFFER_AGE)
+            || self.oldest.is_some_and(|at| now.saturating_duration_since(at) >= BUFFER_AGE)
     }
 
     /// Whether it holds nothing.
@@ -200,3 +205,6 @@ pub enum What<'a> {
     /// Every key with this prefix is gone.
     RemovePrefix,
 }
+
+#[cfg(test)]
+mod tests;

@@ -308,3 +308,6 @@ impl Outputs<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,7 @@ pub struct KeptState {
     /// The readable schema of key and value.
     pub schema: serde_json::Value,
     /// The schema's fingerprint.
+    #[serde(with = "crate::state::coding::hex")]
     pub fingerprint: u64,
     /// Its segments, oldest first.
     pub segments: Vec<SegmentRef>,

@@ -8,6 +8,7 @@
 pub mod changes;
 pub mod compaction;
 pub mod faults;
+pub mod garbage;
 pub mod manifest;
 pub mod persister;
 pub mod restore;

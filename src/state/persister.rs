@@ -114,6 +114,8 @@ pub struct Counters {
     pub queued_bytes: AtomicU64,
     /// Bytes of consolidated changes in memory now, roughly.
     pub memory_bytes: AtomicU64,
+    /// Hand-overs that wait now.
+    pub waiting: AtomicU64,
     /// Hand-overs that had to wait.
     pub waits: AtomicU64,
     /// How long they waited, in microseconds.
@@ -239,3 +241,6 @@ impl Handle {
         &self.counters
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,3 +234,6 @@ impl Iterator for Rows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,7 @@ pub struct Header {
     /// The readable schema of key and value.
     pub schema: serde_json::Value,
     /// The schema's fingerprint.
+    #[serde(with = "crate::state::coding::hex")]
     pub fingerprint: u64,
     /// The generation that wrote it.
     pub generation: Generation,
@@ -73,6 +74,7 @@ pub struct SegmentRef {
     /// As in [`Header`].
     pub last_tick: Tick,
     /// Segments of the same run were written together, have no key in common and lie side by side in the list.
+    #[serde(with = "crate::state::coding::hex")]
     pub run: u64,
 }
 
@@ -294,3 +296,6 @@ fn frame(out: &mut Vec<u8>, from: usize, payload: &[u8]) -> u32 {
     out.extend_from_slice(&crc.to_le_bytes());
     crc
 }
+
+#[cfg(test)]
+mod tests;

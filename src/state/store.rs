@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
 /// What became of [`Store::put_if_absent`].
@@ -33,6 +34,14 @@ pub struct Object {
     pub bytes: u64,
 }
 
+/// A file that was to become an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unfinished {
+    /// The object's name.
+    pub object: String,
+    path: PathBuf,
+}
+
 /// A place that holds immutable objects by name. A clone is the same store.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -42,6 +51,8 @@ struct Inner {
     objects: Arc<dyn ObjectStore>,
     runtime: Runtime,
     faults: Option<Arc<Faults>>,
+    /// The directory of a local store.
+    root: Option<PathBuf>,
 }
 
 impl fmt::Debug for Store {
@@ -67,7 +78,7 @@ impl Store {
         std::fs::create_dir_all(path).map_err(|e| wrong(&e))?;
         let objects =
             LocalFileSystem::new_with_prefix(path).map_err(|e| wrong(&e))?.with_fsync(true);
-        Store::new(url_or_path.to_string(), Arc::new(objects))
+        Store::new(url_or_path.to_string(), Arc::new(objects), Some(PathBuf::from(path)))
     }
 
     /// An empty store in memory, for tests.
@@ -75,7 +86,7 @@ impl Store {
     /// # Errors
     /// `Internal` if the system gives no thread.
     pub fn in_memory() -> Result<Store> {
-        Store::new("memory".to_string(), Arc::new(InMemory::new()))
+        Store::new("memory".to_string(), Arc::new(InMemory::new()), None)
     }
 
     /// The same objects seen through `faults`; the store itself stays whole.
@@ -86,12 +97,13 @@ impl Store {
             objects: Arc::clone(&self.0.objects),
             runtime: self.0.runtime.clone(),
             faults: Some(faults),
+            root: self.0.root.clone(),
         }))
     }
 
-    fn new(url: String, objects: Arc<dyn ObjectStore>) -> Result<Store> {
+    fn new(url: String, objects: Arc<dyn ObjectStore>, root: Option<PathBuf>) -> Result<Store> {
         let runtime = Runtime::start()?;
-        Ok(Store(Arc::new(Inner { url, objects, runtime, faults: None })))
+        Ok(Store(Arc::new(Inner { url, objects, runtime, faults: None, root })))
     }
 
     /// Where the store is, as it was given to [`Store::open`].
@@ -219,6 +231,50 @@ impl Store {
         })
     }
 
+    /// Files that a process left half written in a local store when it was killed, by the names of the objects that they
+    /// were to become; a file of a living writer is among them too. Other stores have none.
+    ///
+    /// # Errors
+    /// `Retry` if the directory can't be read.
+    pub fn unfinished(&self, kind: &str) -> Result<Vec<Unfinished>> {
+        let Some(root) = &self.0.root else { return Ok(Vec::new()) };
+        let directory = root.join(kind);
+        let failed = |e: std::io::Error| {
+            Error::new(Kind::Retry, format!("{} can't be read: {e}", directory.display()))
+        };
+        let files = match std::fs::read_dir(&directory) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files.map_err(failed)?,
+        };
+        let mut found = Vec::new();
+        for file in files {
+            let file = file.map_err(failed)?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            // The file system store writes `name#number` aside and then links it to its name.
+            if let Some((object, number)) = name.rsplit_once('#')
+                && number.bytes().all(|b| b.is_ascii_digit())
+            {
+                found.push(Unfinished { object: format!("{kind}/{object}"), path: file.path() });
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Deletes a half-written file. Its writer, if it lives, fails.
+    ///
+    /// # Errors
+    /// `Retry` if it can't be deleted.
+    pub fn discard(&self, unfinished: &Unfinished) -> Result<()> {
+        match std::fs::remove_file(&unfinished.path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::new(
+                Kind::Retry,
+                format!("{} can't be deleted: {e}", unfinished.path.display()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn target(&self, name: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
         let path = Path::parse(name)
             .map_err(|e| Error::internal(format!("{name:?} is no object name: {e}")))?;
@@ -314,3 +370,6 @@ impl Runtime {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

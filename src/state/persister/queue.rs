@@ -70,10 +70,12 @@ impl Queue {
             |state: &State| !state.closed && state.bytes > 0 && state.bytes + len > self.bytes_max;
         if full(&state) {
             let since = clock::instant();
+            self.counters.waiting.fetch_add(1, Ordering::Relaxed);
             while full(&state) {
                 state = self.emptied.wait(state).expect("no panic while it is held");
             }
             let waited = clock::instant().duration_since(since).as_micros() as u64;
+            self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
             self.counters.waits.fetch_add(1, Ordering::Relaxed);
             self.counters.waited_us.fetch_add(waited, Ordering::Relaxed);
         }

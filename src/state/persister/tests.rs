@@ -1,0 +1,95 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::error::Kind;
+use crate::state::tests::world::{World, facts, kept, small};
+
+fn spawn(kept: Vec<Kept>) -> Result<Persister> {
+    let store = Store::in_memory().unwrap();
+    Persister::spawn(store, small(1), kept, 1, None, Box::new(|_| {}))
+}
+
+#[test]
+fn a_uid_is_there_once() {
+    assert_eq!(spawn(kept(&["a", "a"])).unwrap_err().kind(), Kind::Config);
+    assert!(spawn(kept(&["a", "b"])).is_ok());
+}
+
+#[test]
+fn a_snapshot_waits_for_every_worker_and_for_the_facts() {
+    let store = Store::in_memory().unwrap();
+    let mut world = World::start(&store, small(1), &["a"], 2, None);
+    let handle = world.persister.handle();
+    handle.expect(1);
+    world.buffers[0].put(0, 1, |k| k.push(1), |v| v.push(1));
+    world.hand_over(0);
+    handle.finished(0, 1);
+    handle.finished(0, 1);
+    handle.facts(facts(1, 1));
+    handle.expect(2);
+    world.buffers[1].put(0, 1, |k| k.push(2), |v| v.push(1));
+    world.hand_over(1);
+    handle.finished(1, 2);
+    handle.facts(facts(1, 2));
+    handle.finished(1, 1);
+    let first = world.written(1).unwrap();
+    handle.finished(0, 2);
+    world.written(2).unwrap();
+    let rows = Snapshot::load(&store, &first).unwrap().rows("a", 0, 1).unwrap();
+    assert_eq!(rows.count(), 2, "worker 1's row came after worker 0 and the facts were there");
+}
+
+#[test]
+fn a_snapshot_announced_too_late_is_an_error_and_not_a_wrong_snapshot() {
+    let store = Store::in_memory().unwrap();
+    let mut world = World::start(&store, small(1), &["a"], 1, None);
+    world.buffers[0].put(0, 6, |k| k.push(1), |v| v.push(1));
+    world.hand_over(0);
+    let error = world.snapshot(5).unwrap_err();
+    assert!(error.kind() == Kind::Internal && error.message().contains("tick 5"), "{error}");
+    assert!(store.list("manifest").unwrap().is_empty());
+}
+
+#[test]
+fn a_uid_with_another_schema_begins_empty_and_a_removed_one_is_gone() {
+    let store = Store::in_memory().unwrap();
+    let mut world = World::start(&store, small(1), &["a", "b", "c"], 1, None);
+    for uid in 0..3 {
+        world.buffers[0].put(uid, 1, |k| k.push(1), |v| v.push(1));
+    }
+    let first = world.snapshot(1).unwrap();
+    drop(world);
+    let mut uids = kept(&["c", "b"]);
+    uids[1].fingerprint += 1;
+    let base = Snapshot::load(&store, &first).unwrap();
+    let (sender, events) = std::sync::mpsc::channel();
+    let tell = Box::new(move |event| {
+        let _ = sender.send(event);
+    });
+    let persister = Persister::spawn(store.clone(), small(2), uids, 1, Some(base), tell).unwrap();
+    let handle = persister.handle();
+    handle.expect(2);
+    handle.finished(0, 2);
+    handle.facts(facts(2, 2));
+    let Event::Written { manifest, .. } = events.recv().unwrap() else { panic!("not written") };
+    let snapshot = Snapshot::load(&store, &manifest).unwrap();
+    let count = |uid| snapshot.rows(uid, 0, 1).unwrap().count();
+    assert_eq!((count("a"), count("b"), count("c")), (0, 0, 1));
+}
+
+#[test]
+fn what_no_counted_snapshot_names_is_held() {
+    let store = Store::in_memory().unwrap();
+    let mut settings = small(1);
+    settings.compaction = false;
+    let mut world = World::start(&store, settings, &["a"], 1, None);
+    world.buffers[0].put(0, 1, |k| k.push(1), |v| v.push(1));
+    let manifest = world.snapshot(1).unwrap();
+    let handle = world.persister.handle();
+    assert!(handle.held().contains(&manifest));
+    handle.counted(1);
+    let held = handle.held();
+    assert!(!held.contains(&manifest), "the log has it now");
+    let snapshot = Snapshot::load(&store, &manifest).unwrap();
+    assert!(snapshot.manifest().segments().all(|s| held.contains(s)), "the next one builds on it");
+}
