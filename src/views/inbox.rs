@@ -6,6 +6,7 @@ use super::kind::{Part, Plan};
 use super::shard::{Shards, TickParts};
 use crate::error::Result;
 use crate::ids::Tick;
+use crate::sources::Waker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -166,12 +167,14 @@ pub struct Inbox {
     waiting: Vec<Request>,
     feeds: Vec<Feed>,
     seen: (Tick, Tick),
+    waker: Waker,
 }
 
-/// A channel to a new inbox.
-pub fn inbox() -> (SyncSender<Request>, Inbox) {
+/// A channel to a new inbox, whose worker `waker` wakes.
+pub fn inbox(waker: Waker) -> (SyncSender<Request>, Inbox) {
     let (sender, requests) = sync_channel(REQUESTS_MAX);
-    (sender, Inbox { requests, waiting: Vec::new(), feeds: Vec::new(), seen: (0, 0) })
+    let (waiting, feeds) = (Vec::new(), Vec::new());
+    (sender, Inbox { requests, waiting, feeds, seen: (0, 0), waker })
 }
 
 impl Inbox {
@@ -198,9 +201,15 @@ impl Inbox {
         for request in std::mem::take(&mut self.waiting) {
             answered += self.take(request, shards, complete_through);
         }
-        for _ in 0..REQUESTS_PER_STEP {
+        let mut taken = 0;
+        while taken < REQUESTS_PER_STEP {
             let Ok(request) = self.requests.try_recv() else { break };
+            taken += 1;
             answered += self.take(request, shards, complete_through);
+        }
+        if taken == REQUESTS_PER_STEP {
+            // There may be more, whose wakes have been used up.
+            (self.waker)();
         }
         // Last, so that a query for the tick that was newest when it was sent still finds it.
         for shard in shards.values() {

@@ -62,7 +62,7 @@ impl Router {
 
     /// The inbox of worker `index` of this process; `waker` is called after each request.
     pub fn attach(&self, index: usize, waker: Waker) -> Inbox {
-        let (requests, inbox) = inbox();
+        let (requests, inbox) = inbox(waker.clone());
         let port = Port { requests, waker };
         self.ports.write().unwrap_or_else(PoisonError::into_inner).insert(index, port);
         inbox
