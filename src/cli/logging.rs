@@ -29,9 +29,10 @@ pub(crate) fn start(filter: &str) -> Result<()> {
             "the log filter {filter:?} can't be read: {e}; allowed: a level (error, warn, info, debug, trace), or target=level with commas between"
         ))
     })?;
+    let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(parsed)
-        .with_ansi(screen::with_stderr(|screen| screen.is_terminal()))
+        .with_ansi(colours && screen::with_stderr(|screen| screen.is_terminal()))
         .with_writer(|| ToScreen)
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);
