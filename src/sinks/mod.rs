@@ -7,6 +7,7 @@
 //! ```
 
 pub mod contract;
+pub mod file;
 mod lines;
 pub mod memory;
 pub mod resume;
