@@ -25,6 +25,11 @@ impl Connection {
         Connection(BTreeMap::from([("bootstrap.servers".to_owned(), servers.into())]))
     }
 
+    /// A connection with these librdkafka options.
+    pub fn from_options(options: BTreeMap<String, String>) -> Connection {
+        Connection(options)
+    }
+
     /// The same connection with one more librdkafka option.
     #[must_use]
     pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Connection {

@@ -4,9 +4,11 @@
 mod codes;
 mod connection;
 mod native;
+mod wait;
 
 pub use connection::Connection;
 
 pub(crate) use codes::{kind_of, passes};
 pub(crate) use connection::{Context, failed};
 pub(crate) use native::{cached_watermarks, topic_id};
+pub(crate) use wait::wait;

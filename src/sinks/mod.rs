@@ -8,6 +8,7 @@
 
 pub mod contract;
 pub mod file;
+pub mod kafka;
 mod lines;
 pub mod memory;
 pub mod resume;

@@ -1,4 +1,6 @@
 //! The Kafka source and the Kafka sink on a real broker, by the contracts that the engine uses.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod phases;
+mod sink;
 mod source;

@@ -1,0 +1,49 @@
+//! Stops a writer at a step of the protocol: its phase lines are heard on its own thread, as they are told.
+
+use std::fmt;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Calls a function with the name of each phase that the thread tells.
+pub(crate) struct Phases<F>(pub(crate) F);
+
+impl<F: Fn(&str) + Send + Sync + 'static> Phases<F> {
+    /// What `act` gives, its phases heard.
+    pub(crate) fn during<T>(self, act: impl FnOnce() -> T) -> T {
+        tracing::subscriber::with_default(self, act)
+    }
+}
+
+impl<F: Fn(&str) + Send + Sync + 'static> Subscriber for Phases<F> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "tidemark::phase"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        struct Name(Option<String>);
+        impl Visit for Name {
+            fn record_str(&mut self, field: &Field, value: &str) {
+                if field.name() == "phase" {
+                    self.0 = Some(value.to_owned());
+                }
+            }
+            fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+        }
+        let mut name = Name(None);
+        event.record(&mut name);
+        (self.0)(&name.0.expect("a phase line has a phase"));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
