@@ -1,8 +1,7 @@
-//! The records of the progress topic and the digest in them, byte by byte as `doc/formats/progress.md` says. No I/O.
+//! The records of the progress topic, byte by byte as `doc/formats/progress.md` says. No I/O; the digest in them is every sink's.
 
-use crate::hash;
 use crate::ids::{Generation, Lane, Nonce};
-use crate::sinks::{Identity, Progress, Row};
+use crate::sinks::{Identity, Progress};
 use serde::{Deserialize, Serialize};
 
 /// The key of progress records in the progress topic; compaction keeps the newest.
@@ -94,26 +93,6 @@ pub fn parse(bytes: &[u8]) -> Result<Entry, String> {
         _ => Ok(Entry::Unknown),
     }
     .map_err(|e| e.to_string())
-}
-
-/// The digest of rows with `row` after those of which `before` is the digest; 0 is the digest of none.
-///
-/// Three links of [`hash::chain`]: nine bytes (a flag byte with bit 0 set if there is a key and bit 1 if there is a value; the
-/// lengths of key and value, 32 bits each, little-endian, 0 if absent), the key's bytes, the value's bytes.
-pub fn digest(before: u64, row: &Row) -> u64 {
-    let (key, value) = (row.key.as_deref(), row.value.as_deref());
-    let length = |bytes: Option<&[u8]>| (bytes.map_or(0, <[u8]>::len) as u32).to_le_bytes();
-    let mut head = [0; 9];
-    head[0] = u8::from(key.is_some()) | u8::from(value.is_some()) << 1;
-    head[1..5].copy_from_slice(&length(key));
-    head[5..].copy_from_slice(&length(value));
-    let chained = hash::chain(hash::chain(before, &head), key.unwrap_or_default());
-    hash::chain(chained, value.unwrap_or_default())
-}
-
-/// The digest of `rows` in their order.
-pub fn digest_of(rows: &[Row]) -> u64 {
-    rows.iter().fold(0, digest)
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 
 use super::lane::LaneProducer;
 use super::murmur::partition_of_key;
-use super::plan::{Piece, committed, cut};
-use super::progress::{Mark, digest};
+use super::plan::{Piece, cut};
+use super::progress::Mark;
 use super::scan::Scanner;
 use super::settings::Settings;
 use super::settle::Settled;
 use super::topics;
 use crate::ids::Lane;
 use crate::random;
+use crate::sinks::resume::{Resume, digest, resume};
 use crate::sinks::{Identity, LaneTick, Progress, Row, Writer};
 use crate::{Error, Kind, Result};
 use std::collections::BTreeMap;
@@ -111,11 +112,12 @@ impl Held {
         for piece in pieces {
             let tick = ticks[piece.tick];
             // What is committed of a torn tick was checked to be its first rows.
-            let mut sum = newest.take().filter(|p| p.tick == tick.tick).map_or(0, |p| p.digest);
-            for row in &tick.rows[piece.from..piece.to] {
-                sum = digest(sum, row);
+            let before = newest.take().filter(|p| p.tick == tick.tick).map_or(0, |p| p.digest);
+            let rows = &tick.rows[piece.from..piece.to];
+            for row in rows {
                 producer.send_row(row, tick.tick, partition_of(row, *partitions), until)?;
             }
+            let sum = digest(before, rows);
             let progress = progress_of(identity, sink, tick, piece, sum);
             producer.send_progress(&progress, until)?;
             newest = Some(progress);
@@ -211,7 +213,7 @@ impl Writer for Kafka {
                 )));
             }
             for (index, tick) in ticks.iter().enumerate() {
-                if let Some(from) = committed(&self.sink, tick, progress.as_ref())? {
+                if let Resume::From(from) = resume(&self.sink, progress.as_ref(), tick)? {
                     rest.push((index, from, tick.rows.len()));
                     progress = None;
                 }

@@ -11,8 +11,9 @@ use std::time::Duration;
 use tidemark::Kind;
 use tidemark::ids::{Generation, Lane, Nonce};
 use tidemark::kafka::Connection;
-use tidemark::sinks::kafka::progress::{Entry, digest_of, parse};
+use tidemark::sinks::kafka::progress::{Entry, parse};
 use tidemark::sinks::kafka::{Kafka, Settings, partition_of_key};
+use tidemark::sinks::resume::digest;
 use tidemark::sinks::{Identity, LaneTick, Progress, Row, Writer};
 use tidemark_tests::broker::Broker;
 use tidemark_tests::client::{Client, Record};
@@ -158,7 +159,7 @@ fn rows_and_progress_stand_as_documented() {
         nonce: Nonce(1_001),
         tick: 1,
         rows: 3,
-        digest: digest_of(&first),
+        digest: digest(0, &first),
         last: true,
         next_offsets: ticks[0].next_offsets.clone(),
         watermarks: ticks[0].watermarks.clone(),

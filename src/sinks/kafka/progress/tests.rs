@@ -2,11 +2,6 @@
 use super::*;
 use std::collections::BTreeMap;
 
-fn row(key: Option<&str>, value: Option<&str>) -> Row {
-    let bytes = |text: &str| text.as_bytes().to_vec();
-    Row { shard: 0, key: key.map(bytes), diff: 1, value: value.map(bytes) }
-}
-
 fn progress() -> Progress {
     Progress {
         job: "shop".into(),
@@ -53,33 +48,4 @@ fn unknown_fields_and_kinds_are_passed_over_and_nonsense_is_not() {
     assert!(parse(b"{}").is_err());
     assert!(parse(b"\xff").is_err());
     assert!(parse(br#"{"kind":"mark"}"#).unwrap_err().contains("job"));
-}
-
-#[test]
-fn a_digest_tells_rows_apart_wherever_their_bytes_are_cut() {
-    let rows = [
-        vec![],
-        vec![row(None, None)],
-        vec![row(Some(""), None)],
-        vec![row(None, Some(""))],
-        vec![row(Some("a"), Some("b"))],
-        vec![row(Some("ab"), Some(""))],
-        vec![row(Some(""), Some("ab"))],
-        vec![row(Some("b"), Some("a"))],
-        vec![row(Some("a"), None), row(Some("b"), None)],
-        vec![row(Some("b"), None), row(Some("a"), None)],
-        vec![row(Some("a"), Some("b")), row(None, None)],
-    ];
-    let digests: std::collections::BTreeSet<u64> = rows.iter().map(|r| digest_of(r)).collect();
-    assert_eq!(digests.len(), rows.len());
-}
-
-/// Stored, hence fixed for ever.
-#[test]
-fn digests_never_change() {
-    let rows = [row(Some("k"), Some("v")), row(Some("k"), None), row(None, Some("v"))];
-    assert_eq!(digest_of(&[]), 0);
-    assert_eq!(digest_of(&rows), 18_095_223_472_871_053_939);
-    let doc = include_str!("../../../../doc/formats/progress.md");
-    assert!(doc.contains("have the digest 18095223472871053939."));
 }
