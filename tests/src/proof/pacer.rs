@@ -45,7 +45,8 @@ impl Pacer {
                 let mut sent = 0;
                 while sent < events && !shared.end.load(Ordering::Relaxed) {
                     let allowed = shared.allowed.load(Ordering::Relaxed).min(events);
-                    for number in sent..allowed.min(sent + of_a_pause) {
+                    let end = allowed.min(sent + of_a_pause).max(sent);
+                    for number in sent..end {
                         let (partition, offset) = (number % partitions, number / partitions);
                         let line = generator.line(partition, offset);
                         let partition = i32::try_from(partition).expect("few partitions");
@@ -55,8 +56,8 @@ impl Pacer {
                             None,
                             Some(line.as_bytes()),
                         )?;
-                        sent = number + 1;
                     }
+                    sent = end;
                     shared.sent.store(sent, Ordering::Relaxed);
                     std::thread::sleep(PAUSE);
                 }
