@@ -8,6 +8,7 @@ pub mod aim;
 pub mod check;
 pub mod facts;
 pub mod pacer;
+pub mod run;
 
 /// The dataflow, and the job's name.
 pub const DATAFLOW: &str = "proof";

@@ -22,8 +22,17 @@ pub struct Counted {
     pub tick: u64,
     /// Every snapshot that counts, dropped ones too.
     pub snapshots: BTreeSet<Place>,
-    /// The next offset of each inlet at each tick that is still in the log.
-    pub ends: BTreeMap<u64, BTreeMap<u16, u64>>,
+    /// The ticks that are still in the log.
+    pub ticks: BTreeMap<u64, Tick>,
+}
+
+/// A tick that counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tick {
+    /// Records read in it.
+    pub records: u64,
+    /// The next offset after it of each inlet of which something was read since the log's head.
+    pub next: BTreeMap<u16, u64>,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +53,7 @@ struct Record {
 struct Range {
     inlet: u16,
     to: u64,
+    records: u64,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +78,7 @@ impl Counted {
             .and_then(|_| bytes.get(HEADER_BYTES..))
             .ok_or_else(|| Failure::new("these bytes are no tick log"))?;
         let mut counted = Counted::default();
-        let mut ends = BTreeMap::new();
+        let mut next = BTreeMap::new();
         while let Some((head, rest)) = frames.split_at_checked(FRAME_HEAD_BYTES) {
             let length = u32::from_le_bytes(head[..4].try_into().expect("four bytes"));
             let length = usize::try_from(length).expect("32 bits fit");
@@ -76,13 +86,13 @@ impl Counted {
                 break;
             };
             let record: Record = serde_json::from_slice(payload)?;
-            counted.add(record, &mut ends);
+            counted.add(record, &mut next);
             frames = rest;
         }
         Ok(counted)
     }
 
-    fn add(&mut self, record: Record, ends: &mut BTreeMap<u16, u64>) {
+    fn add(&mut self, record: Record, next: &mut BTreeMap<u16, u64>) {
         if record.kind == "open" {
             self.generation = self.generation.max(record.generation);
             return;
@@ -99,8 +109,9 @@ impl Counted {
         match record.kind.as_str() {
             "tick" if self.tick == 0 || record.tick == self.tick + 1 => {
                 self.tick = record.tick;
-                ends.extend(record.ranges.iter().map(|range| (range.inlet, range.to)));
-                self.ends.insert(record.tick, ends.clone());
+                next.extend(record.ranges.iter().map(|range| (range.inlet, range.to)));
+                let records = record.ranges.iter().map(|range| range.records).sum();
+                self.ticks.insert(record.tick, Tick { records, next: next.clone() });
             }
             "snapshot" => drop(self.snapshots.insert((record.generation, record.tick))),
             "state" => {
@@ -108,6 +119,18 @@ impl Counted {
             }
             _ => {}
         }
+    }
+
+    /// Records read in the ticks from `first` to `last`.
+    pub fn records_between(&self, first: u64, last: u64) -> u64 {
+        let ticks = if first <= last { Some(self.ticks.range(first..=last)) } else { None };
+        ticks.into_iter().flatten().map(|(_, tick)| tick.records).sum()
+    }
+
+    /// The sum of all next offsets after tick `last`: what a replay from the start would read.
+    pub fn records_until(&self, last: u64) -> u64 {
+        let tick = self.ticks.range(..=last).next_back();
+        tick.map_or(0, |(_, tick)| tick.next.values().sum())
     }
 
     /// Segments of the newest generation that lie in the store of `state` for a snapshot that does not count.

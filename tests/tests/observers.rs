@@ -3,9 +3,11 @@
 
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use std::time::Duration;
+use tidemark_oracle::{Generator, Output};
 use tidemark_tests::broker::Broker;
 use tidemark_tests::client::Client;
 use tidemark_tests::clock::wall_ms;
+use tidemark_tests::proof::pacer::Pacer;
 use tidemark_tests::transactions::{self, Status};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -55,4 +57,25 @@ fn the_broker_tells_an_aborted_transaction_from_a_committed_one() {
     let mut texts: Vec<_> = of_0.map(|record| record.text().unwrap()).collect();
     texts.sort_unstable();
     assert_eq!(texts, ["again", "kept"], "what was aborted is not seen");
+}
+
+#[test]
+fn the_input_goes_as_far_as_allowed_and_is_what_the_generator_says() {
+    let client = Client::new(Broker::shared().bootstrap());
+    client.create_topic(Output::INPUT_TOPIC, 4, &[]).unwrap();
+    let generator = Generator::new(3, 4);
+    let pacer = Pacer::start(&client, generator, 5_000, 50_000).unwrap();
+    pacer.allow(1_001);
+    pacer.wait(1_001).unwrap();
+    assert_eq!(pacer.sent(), 1_001);
+    pacer.allow(5_000);
+    pacer.wait(5_000).unwrap();
+    pacer.finish().unwrap();
+    let records = client.read_committed(Output::INPUT_TOPIC).unwrap();
+    assert_eq!(records.len(), 5_000);
+    for record in records {
+        let partition = u64::try_from(record.partition).unwrap();
+        let offset = u64::try_from(record.offset).unwrap();
+        assert_eq!(record.text().unwrap(), generator.line(partition, offset));
+    }
 }

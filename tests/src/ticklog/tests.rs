@@ -15,12 +15,12 @@ fn log(records: &[&str]) -> Vec<u8> {
 fn only_what_counts_counts() {
     let mut bytes = log(&[
         r#"{"type":"open","generation":1,"nonce":"0a"}"#,
-        r#"{"type":"tick","generation":1,"tick":1,"ranges":[{"inlet":0,"to":7},{"inlet":1,"to":2}]}"#,
+        r#"{"type":"tick","generation":1,"tick":1,"ranges":[{"inlet":0,"to":7,"records":6},{"inlet":1,"to":2,"records":2}]}"#,
         r#"{"type":"snapshot","generation":1,"tick":1}"#,
         r#"{"type":"open","generation":2}"#,
-        r#"{"type":"tick","generation":1,"tick":2,"ranges":[{"inlet":0,"to":99}]}"#,
+        r#"{"type":"tick","generation":1,"tick":2,"ranges":[{"inlet":0,"to":99,"records":90}]}"#,
         r#"{"type":"snapshot","generation":1,"tick":2}"#,
-        r#"{"type":"tick","generation":2,"tick":2,"ranges":[{"inlet":0,"to":9}]}"#,
+        r#"{"type":"tick","generation":2,"tick":2,"ranges":[{"inlet":0,"to":9,"records":1}]}"#,
         r#"{"type":"tick","generation":2,"tick":4}"#,
     ]);
     // A torn tail, which a crash leaves.
@@ -28,9 +28,11 @@ fn only_what_counts_counts() {
     let counted = Counted::read(&bytes).unwrap();
     assert_eq!((counted.generation, counted.tick), (2, 2));
     assert_eq!(counted.snapshots, BTreeSet::from([(1, 1)]));
-    assert_eq!(counted.ends[&1], BTreeMap::from([(0, 7), (1, 2)]));
-    assert_eq!(counted.ends[&2], BTreeMap::from([(0, 9), (1, 2)]));
-    assert_eq!(counted.ends.len(), 2);
+    assert_eq!(counted.ticks.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(counted.ticks[&2].next, BTreeMap::from([(0, 9), (1, 2)]));
+    assert_eq!((counted.records_between(1, 2), counted.records_between(2, 9)), (9, 1));
+    assert_eq!((counted.records_between(3, 2), counted.records_until(1)), (0, 9));
+    assert_eq!((counted.records_until(0), counted.records_until(5)), (0, 11));
     assert!(Counted::read(b"something else").is_err());
     assert!(Counted::read(&log(&["no json"])).is_err());
 }

@@ -1,0 +1,396 @@
+//! One run of the proof: broker, input, engine, kills, and the judgement. Prints what it does.
+
+use super::aim::{self, Evidence, Spot, Tally};
+use super::check::{self, Compared};
+use super::facts::{self, Facts};
+use super::pacer::Pacer;
+use super::{DATAFLOW, PARTITIONS, SOURCE};
+use crate::broker::Broker;
+use crate::client::Client;
+use crate::clock::{self, wall_ms};
+use crate::engine::{Engine, Launch};
+use crate::follow::Follower;
+use crate::lines::Found;
+use crate::phase::{Phase, TARGET};
+use crate::progress::{self, Progress};
+use crate::ticklog::Counted;
+use crate::transactions::{self, Step};
+use crate::{Failure, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tidemark_oracle::{Generator, Output, Random, Rules};
+
+/// A start, or the end of the work, takes seconds; this is when it is given up.
+const LONG: Duration = Duration::from_secs(180);
+/// How long a moment is waited for. If it does not come, the kill happens anyway and hits what it hits.
+const MOMENT: Duration = Duration::from_secs(10);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Decides input and kills.
+    pub seed: u64,
+    /// Events over all partitions.
+    pub events: u64,
+    /// Events a second.
+    pub per_second: u64,
+    /// Kills.
+    pub kills: usize,
+    /// How many of them must have hit what.
+    pub quota: Tally,
+    /// At how many ticks, drawn by the seed, components are compared, beside the ticks around each restart.
+    pub component_ticks: usize,
+    /// Further `-D` settings.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// The whole proof: 1 M events, 30 kills.
+    pub fn whole(seed: u64) -> Plan {
+        let quota = Tally { transaction: 10, snapshot: 5, recovery: 3, elsewhere: 0 };
+        let (events, per_second, kills) = (1_000_000, 5_000, 30);
+        let (component_ticks, settings) = (200, Vec::new());
+        Plan { seed, events, per_second, kills, quota, component_ticks, settings }
+    }
+
+    /// A short one of the same kind: 60,000 events, 6 kills.
+    pub fn short(seed: u64) -> Plan {
+        let quota = Tally { transaction: 2, snapshot: 1, recovery: 1, elsewhere: 0 };
+        let (events, kills, component_ticks) = (60_000, 6, 40);
+        Plan { events, kills, quota, component_ticks, ..Plan::whole(seed) }
+    }
+}
+
+/// What a run showed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What the kills hit.
+    pub tally: Tally,
+    /// What was compared.
+    pub compared: Compared,
+    /// For each recovery that came to lead: records replayed, and records of the input up to there.
+    pub replays: Vec<(u64, u64)>,
+}
+
+/// A kill and what is known of it.
+struct Kill {
+    aim: Spot,
+    at_ms: i64,
+    evidence: Evidence,
+}
+
+struct Running<'a> {
+    plan: &'a Plan,
+    client: Client,
+    state: PathBuf,
+    config: PathBuf,
+    random: Random,
+    pacer: Pacer,
+    progress: Follower<Progress>,
+    steps: Follower<Step>,
+    kills: Vec<Kill>,
+    replays: Vec<(u64, u64)>,
+}
+
+/// Runs `plan` against `broker`, with state in `folder`, and judges it.
+///
+/// # Errors
+/// Everything that is wrong: an output that differs from the oracle, an engine that ended by itself or logged an error, fewer
+/// kills inside something than the plan wants, a recovery that replayed from the start.
+pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
+    say(&format!(
+        "proof: seed {}, {} events, {} kills, about {} s of input",
+        plan.seed,
+        plan.events,
+        plan.kills,
+        plan.events / plan.per_second.max(1)
+    ));
+    let begun = clock::now();
+    let client = Client::new(broker.bootstrap());
+    let partitions = i32::try_from(PARTITIONS).expect("few partitions");
+    client.create_topic(Output::INPUT_TOPIC, partitions, &[])?;
+    for output in Output::ALL {
+        client.create_topic(output.topic(), 2, &[])?;
+    }
+    let config = folder.join("proof.toml");
+    std::fs::write(&config, settings(&broker.bootstrap()))?;
+    let generator = Generator::new(plan.seed, PARTITIONS as u64);
+    let sinks = Output::ALL.map(Output::topic);
+    let mut running = Running {
+        plan,
+        state: folder.join("state"),
+        config,
+        random: Random::of(plan.seed, &[1]),
+        pacer: Pacer::start(&client, generator, plan.events, plan.per_second)?,
+        progress: progress::follow(&client, DATAFLOW, &sinks)?,
+        steps: transactions::follow(&client)?,
+        kills: Vec::new(),
+        replays: Vec::new(),
+        client,
+    };
+    running.through_all_kills()?;
+    say(&format!(
+        "all input is written and committed after {:.0} s",
+        begun.elapsed().as_secs_f64()
+    ));
+    let tally = running.tally()?;
+    say(&tally.to_string());
+    let compared = running.compare(generator)?;
+    say(&compared.to_string());
+    let replayed: u64 = running.replays.iter().map(|(replayed, _)| replayed).sum();
+    let from_zero: u64 = running.replays.iter().map(|(_, all)| all).sum();
+    say(&format!(
+        "{} recoveries replayed {replayed} records; from the start it would have been {from_zero}",
+        running.replays.len()
+    ));
+    if replayed * 2 > from_zero {
+        return Err(Failure::new("recovery does not replay from the newest snapshots"));
+    }
+    if !tally.reaches(&plan.quota) {
+        return Err(Failure(format!(
+            "too few kills hit what they must: {tally}; wanted {}",
+            plan.quota
+        )));
+    }
+    Ok(Outcome { tally, compared, replays: running.replays })
+}
+
+/// The engine's configuration beside what the dataflow says.
+fn settings(bootstrap: &str) -> String {
+    let mut text = format!(
+        "[connection.kafka]\n\"bootstrap.servers\" = \"{bootstrap}\"\n\n\
+         [snapshots]\ninterval = \"1s\"\n\n[source.{SOURCE}]\nidle = \"1h\"\n"
+    );
+    for output in Output::ALL {
+        text.push_str(&format!("\n[sink.{}]\nreplication = 1\n", output.topic()));
+    }
+    text
+}
+
+impl Running<'_> {
+    /// Starts the engine, kills it and starts it again until the plan's kills are done, then lets it come to the end of the input.
+    fn through_all_kills(&mut self) -> Result<()> {
+        let mut engine = self.launch()?;
+        while self.kills.len() < self.plan.kills {
+            let left = self.plan.kills - self.kills.len();
+            let aim = aim::next(&self.tally()?, &self.plan.quota, left, &mut self.random);
+            // The first start recovers nothing.
+            let aim =
+                if self.kills.is_empty() && aim == Spot::Recovery { Spot::Elsewhere } else { aim };
+            if aim != Spot::Recovery {
+                self.lead(&engine)?;
+                self.let_input_come()?;
+            }
+            self.kill(&mut engine, aim)?;
+            drop(engine);
+            engine = self.launch()?;
+        }
+        self.lead(&engine)?;
+        self.pacer.allow(self.plan.events);
+        self.pacer.wait(self.plan.events)?;
+        let end = self.plan.events / PARTITIONS as u64;
+        self.progress.wait(0, LONG, |progress| {
+            progress
+                .offsets(SOURCE, PARTITIONS)
+                .is_ok_and(|all| all.iter().all(|next| *next >= end))
+        })?;
+        let status = engine.terminate(LONG)?;
+        if !status.success() {
+            return Err(Failure(format!(
+                "the engine ended with {status}:\n{}",
+                engine.stderr().tail(40)
+            )));
+        }
+        no_errors(&engine)
+    }
+
+    /// The next engine; its number of workers is never that of the one before.
+    fn launch(&self) -> Result<Engine> {
+        let workers = self.kills.len() % 3 + 1;
+        let mut launch = Launch::new(DATAFLOW, workers, &self.state);
+        launch.config = Some(self.config.clone());
+        launch.settings.clone_from(&self.plan.settings);
+        Engine::launch(&launch)
+    }
+
+    /// Waits until the engine leads, and notes what its recovery replayed.
+    fn lead(&mut self, engine: &Engine) -> Result<()> {
+        let (_, leading) = engine.wait_phase(0, LONG, |phase| phase.name == "leading")?;
+        let lines = engine.stderr().since(0);
+        let mut phases = lines.iter().rev().filter_map(|line| Phase::parse(line));
+        let Some(restore) = phases.find(|phase| phase.name == "recovery-restore") else {
+            return Ok(());
+        };
+        let restored = restore.number("tick").unwrap_or_default();
+        let end = leading.number("tick").unwrap_or_default().saturating_sub(1);
+        let counted = self.counted()?;
+        let expected = counted.records_between(restored + 1, end);
+        let replayed = metric(engine, "replayed_records_total")?;
+        if replayed != expected {
+            return Err(Failure(format!(
+                "a recovery from tick {restored} to {end} replayed {replayed} records; the log has {expected}"
+            )));
+        }
+        self.replays.push((replayed, counted.records_until(end)));
+        Ok(())
+    }
+
+    /// Lets the input go on into the part that belongs to the next kill, and some way through it.
+    fn let_input_come(&mut self) -> Result<()> {
+        let part = self.plan.events / (self.plan.kills as u64 + 1);
+        let begin = part * self.kills.len() as u64;
+        self.pacer.allow(begin + part);
+        self.pacer.wait(begin + part * (100 + self.random.below(400)) / 1_000)
+    }
+
+    /// Kills the engine at the moment for `aim`.
+    fn kill(&mut self, engine: &mut Engine, aim: Spot) -> Result<()> {
+        let from = if aim == Spot::Recovery { 0 } else { engine.stderr().next() };
+        let found = engine.stderr().wait_from(from, MOMENT, |line| {
+            line.contains(TARGET) && Phase::parse(line).is_some_and(|p| aim::is_moment(aim, &p))
+        });
+        let at_ms = wall_ms();
+        engine.kill()?;
+        if found == Found::Ended {
+            let tail = engine.stderr().tail(40);
+            return Err(Failure(format!("the engine ended by itself:\n{tail}")));
+        }
+        no_errors(engine)?;
+        let lines = engine.stderr().since(0);
+        let phases: BTreeSet<String> =
+            lines.iter().filter_map(|line| Phase::parse(line)).map(|phase| phase.name).collect();
+        let evidence = Evidence {
+            recovering: phases.iter().any(|name| name.starts_with("recovery-")),
+            led: phases.contains("leading"),
+            aborted: Vec::new(),
+            uncounted_segments: self.counted()?.uncounted_segments(&self.state)?,
+        };
+        say(&format!(
+            "kill {}: aimed at {aim:?}, {} events in",
+            self.kills.len() + 1,
+            self.pacer.sent()
+        ));
+        self.kills.push(Kill { aim, at_ms, evidence });
+        Ok(())
+    }
+
+    /// What the kills hit, as far as the broker has told by now.
+    fn tally(&mut self) -> Result<Tally> {
+        let steps = self.steps.since(0)?;
+        let mut tally = Tally::default();
+        for kill in &mut self.kills {
+            kill.evidence.aborted = transactions::aborted_over(&steps, kill.at_ms);
+            tally.add(aim::judge(kill.aim, &kill.evidence));
+        }
+        Ok(tally)
+    }
+
+    fn counted(&self) -> Result<Counted> {
+        match find(&self.state, "tick.log")? {
+            Some(log) => Counted::read(&std::fs::read(&log)?).map_err(|f| f.at(log.display())),
+            None => Ok(Counted::default()),
+        }
+    }
+
+    /// Reads everything that was written and compares it.
+    fn compare(&self, generator: Generator) -> Result<Compared> {
+        let facts = facts::facts(&self.all_progress()?)?;
+        let end = self.plan.events / PARTITIONS as u64;
+        match facts.last_key_value() {
+            Some((_, last)) if last.offsets.iter().all(|next| *next == end) => {}
+            last => return Err(Failure(format!("the last tick is {last:?}, not at {end}"))),
+        }
+        for (partition, end) in (0..).zip([end; PARTITIONS]) {
+            let (_, written) = self.client.watermarks(Output::INPUT_TOPIC, partition)?;
+            if u64::try_from(written) != Ok(end) {
+                return Err(Failure(format!(
+                    "partition {partition} has {written} records of input"
+                )));
+            }
+        }
+        let mut outputs = BTreeMap::new();
+        for output in Output::ALL {
+            let records = self.client.read_committed(output.topic())?;
+            outputs.insert(output, check::changes(output, &records)?);
+        }
+        let ticks = self.component_ticks(&facts);
+        let event = |partition, offset| generator.event(partition, offset);
+        check::compare(Rules::default(), event, &facts, &outputs, &ticks)
+    }
+
+    /// The progress that was read live, once it has come to the end of its topics.
+    fn all_progress(&self) -> Result<Vec<Progress>> {
+        for output in Output::ALL {
+            let records = self.client.read_committed(&progress::topic(DATAFLOW, output.topic()))?;
+            let all: Vec<_> = records.iter().map(Progress::read).collect::<Result<_>>()?;
+            if let Some(last) = all.into_iter().flatten().last() {
+                self.progress.wait(0, LONG, |progress| *progress == last)?;
+            }
+        }
+        self.progress.since(0)
+    }
+
+    /// The last tick before and the first after each restart, and as many more as the plan wants.
+    fn component_ticks(&self, facts: &BTreeMap<u64, Facts>) -> BTreeSet<u64> {
+        let pairs = facts.iter().zip(facts.iter().skip(1));
+        let restarts = pairs.filter(|((_, a), (_, b))| a.generation != b.generation);
+        let mut ticks: BTreeSet<u64> =
+            restarts.flat_map(|((before, _), (after, _))| [*before, *after]).collect();
+        let all: Vec<u64> = facts.keys().copied().collect();
+        let mut random = Random::of(self.plan.seed, &[2]);
+        let wanted = (ticks.len() + self.plan.component_ticks).min(all.len());
+        while ticks.len() < wanted {
+            let place = random.below(all.len() as u64);
+            ticks.insert(all[usize::try_from(place).expect("below a length")]);
+        }
+        ticks
+    }
+}
+
+/// The value of a metric, summed over its labels.
+fn metric(engine: &Engine, name: &str) -> Result<u64> {
+    let body = engine.get("/metrics")?.body;
+    let values = body.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let of = series.split('{').next()?;
+        (of == name || of.strip_prefix("tidemark_") == Some(name))
+            .then(|| value.parse::<f64>().ok())?
+    });
+    let values: Vec<f64> = values.collect();
+    if values.is_empty() {
+        return Err(Failure(format!("there is no metric {name}")));
+    }
+    Ok(values.iter().sum::<f64>() as u64)
+}
+
+fn no_errors(engine: &Engine) -> Result<()> {
+    let lines = engine.stderr().since(0);
+    match lines.iter().find(|line| line.contains(" ERROR ")) {
+        Some(line) => Err(Failure(format!("the engine logged an error: {line}"))),
+        None => Ok(()),
+    }
+}
+
+/// The file of this name in a folder or below it.
+fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    if !folder.exists() {
+        return Ok(None);
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if let Some(found) = find(&path, name)? {
+                return Ok(Some(found));
+            }
+        } else if path.file_name().is_some_and(|file| file == name) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+#[expect(clippy::print_stderr, reason = "a long run says where it is")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
