@@ -195,10 +195,10 @@ fn date(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-/// RFC 3339 in UTC, without zeros at the end of the fraction: `2026-01-02T03:04:05.678Z`.
-impl fmt::Display for EventTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
+impl EventTime {
+    /// Writes the text into `text` and gives its part.
+    fn write(self, text: &mut [u8; 27]) -> &str {
+        *text = *b"0000-00-00T00:00:00.000000Z";
         let mut put = |at: usize, width: usize, mut value: i64| {
             for place in text[at..at + width].iter_mut().rev() {
                 *place = b'0' + (value % 10) as u8;
@@ -220,7 +220,14 @@ impl fmt::Display for EventTime {
             end -= 1;
         }
         text[end] = b'Z';
-        f.pad(std::str::from_utf8(&text[..=end]).expect("digits and marks are ASCII"))
+        std::str::from_utf8(&text[..=end]).expect("digits and marks are ASCII")
+    }
+}
+
+/// RFC 3339 in UTC, without zeros at the end of the fraction: `2026-01-02T03:04:05.678Z`.
+impl fmt::Display for EventTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.write(&mut [0; 27]))
     }
 }
 
@@ -240,7 +247,7 @@ impl std::str::FromStr for EventTime {
 
 impl Serialize for EventTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.write(&mut [0; 27]))
     }
 }
 
