@@ -1,6 +1,6 @@
 //! Standard output: a line a row, at least once. Keeps no progress, since nobody can ask a terminal or a pipe what it has seen.
 
-use super::lines::line;
+use super::lines::Lines;
 use super::resume::{Resume, progress, resume};
 use super::{Identity, LaneTick, Progress, Writer};
 use crate::error::{Error, Kind, Result};
@@ -14,6 +14,7 @@ use std::io::{ErrorKind, Write};
 pub struct StreamWriter<W> {
     stream: W,
     sink: String,
+    lines: Lines,
     identity: Option<Identity>,
     /// What this process has written, by lane.
     written: Vec<Option<Progress>>,
@@ -29,7 +30,15 @@ impl StreamWriter<std::io::Stdout> {
 impl<W: Write + Send> StreamWriter<W> {
     /// A writer to `stream` for the sink named `sink`.
     pub fn new(stream: W, sink: &str) -> Self {
-        StreamWriter { stream, sink: sink.to_owned(), identity: None, written: Vec::new() }
+        let (sink, lines) = (sink.to_owned(), Lines::default());
+        StreamWriter { stream, sink, lines, identity: None, written: Vec::new() }
+    }
+
+    /// The same, where a line is `{"key":..,"value":..}` if `yes`, for upsert sinks, whose values need not hold their key.
+    #[must_use]
+    pub fn keyed(mut self, yes: bool) -> Self {
+        self.lines = if yes { Lines::Keyed } else { Lines::Plain };
+        self
     }
 }
 
@@ -56,7 +65,7 @@ impl<W: Write + Send> Writer for StreamWriter<W> {
             })?;
             if let Resume::From(from) = resume(&self.sink, lane.as_ref(), tick)? {
                 for row in &tick.rows[from..] {
-                    line(row, &mut out)?;
+                    self.lines.put(row, &mut out)?;
                 }
                 *lane = Some(progress(identity, &self.sink, tick, tick.rows.len()));
             }

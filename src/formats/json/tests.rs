@@ -148,3 +148,39 @@ proptest! {
         prop_assert_eq!(deeper_than(text.as_bytes(), max), deepest > max);
     }
 }
+
+/// Whatever a row may hold is read as it was written, numbers without loss.
+#[derive(crate::Row)]
+struct Everything {
+    small: i8,
+    wide: i128,
+    widest: u128,
+    float: crate::F64,
+    decimal: crate::Decimal,
+    at: crate::EventTime,
+    by_number: BTreeMap<u64, Vec<String>>,
+    maybe: Option<Option<u8>>,
+    pair: (char, bool),
+    unit: (),
+}
+
+#[test]
+fn every_type_of_row_is_read_as_it_was_written() {
+    for float in [0.1, -0.0, f64::MIN_POSITIVE, f64::MAX, 1e21] {
+        let row = Everything {
+            small: -128,
+            wide: i128::MIN,
+            widest: u128::MAX,
+            float: crate::F64::new(float),
+            decimal: "-79228162514264337593543.950335".parse().unwrap(),
+            at: crate::EventTime::from_micros(-1).unwrap(),
+            by_number: BTreeMap::from([(u64::MAX, vec!["\u{0}\u{10ffff}\"\\".into()])]),
+            maybe: Some(Some(3)),
+            pair: ('ü', true),
+            unit: (),
+        };
+        let bytes = encode_json(&row).unwrap();
+        let read = Json::default().decode(&raw(&bytes));
+        assert_eq!(read, Ok(Some(row)), "{}", String::from_utf8_lossy(&bytes));
+    }
+}

@@ -18,7 +18,7 @@
 mod directory;
 mod disk;
 
-use super::lines::line;
+use super::lines::Lines;
 use super::resume::{Resume, progress, resume};
 use super::{Identity, LaneTick, Progress, Writer};
 use crate::error::{Error, Result};
@@ -40,6 +40,14 @@ impl FileWriter {
     pub fn new(path: impl Into<PathBuf>, sink: &str) -> FileWriter {
         FileWriter(Inner::new(System, path.into(), sink, LOCK_WAIT))
     }
+
+    /// The same, where a line is `{"key":..,"value":..}` if `yes`, for upsert sinks, whose values need not hold their key. Otherwise
+    /// it is the row's value as it was encoded.
+    #[must_use]
+    pub fn keyed(mut self, yes: bool) -> FileWriter {
+        self.0.lines = if yes { Lines::Keyed } else { Lines::Plain };
+        self
+    }
 }
 
 impl Writer for FileWriter {
@@ -59,6 +67,7 @@ impl Writer for FileWriter {
 struct Inner<D> {
     directory: Directory<D>,
     sink: String,
+    lines: Lines,
     held: Option<Held>,
 }
 
@@ -72,7 +81,7 @@ struct Held {
 impl<D: Disk> Inner<D> {
     fn new(disk: D, path: PathBuf, sink: &str, lock_wait: Duration) -> Inner<D> {
         let directory = Directory::new(disk, path, lock_wait);
-        Inner { directory, sink: sink.to_owned(), held: None }
+        Inner { directory, sink: sink.to_owned(), lines: Lines::default(), held: None }
     }
 
     /// Commits the ticks of one lane; what of them the lane lacks.
@@ -84,7 +93,7 @@ impl<D: Disk> Inner<D> {
         for tick in ticks {
             if let Resume::From(from) = resume(&self.sink, last.as_ref(), tick)? {
                 for row in &tick.rows[from..] {
-                    line(row, &mut rows)?;
+                    self.lines.put(row, &mut rows)?;
                 }
                 first.get_or_insert(tick.tick);
                 last = Some(progress(&held.identity, &self.sink, tick, tick.rows.len()));

@@ -276,6 +276,18 @@ fn ticks_without_rows_make_no_file() {
 }
 
 #[test]
+fn lines_of_upserts_have_their_key() {
+    let files = Files::new();
+    let mut writer = files.writer().keyed(true);
+    writer.fence(&identity(1), 1).unwrap();
+    let mut upserts = tick(2);
+    upserts.rows[0].key = Some(b"1".to_vec());
+    upserts.rows[1] = Row { shard: 0, key: Some(b"2".to_vec()), diff: 1, value: None };
+    writer.write(&[upserts]).unwrap();
+    assert_eq!(files.lines(), [r#"{"key":1,"value":[2,0]}"#, r#"{"key":2,"value":null}"#]);
+}
+
+#[test]
 fn damage_and_strangers_are_named() {
     let files = Files::new();
     files.writer().fence(&identity(1), 1).unwrap();

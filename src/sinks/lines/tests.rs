@@ -17,7 +17,19 @@ fn a_row_is_a_line() {
         (None, None, "{\"key\":null,\"value\":null}\n"),
     ] {
         let mut out = Vec::new();
-        line(&row(key, value), &mut out).unwrap();
+        Lines::Plain.put(&row(key, value), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_keyed_line_has_the_key_beside_the_value() {
+    for (key, value, expected) in [
+        (Some("1"), Some("{\"a\":1}"), "{\"key\":1,\"value\":{\"a\":1}}\n"),
+        (Some("[1,\"x\"]"), None, "{\"key\":[1,\"x\"],\"value\":null}\n"),
+    ] {
+        let mut out = Vec::new();
+        Lines::Keyed.put(&row(key, value), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }
@@ -25,6 +37,6 @@ fn a_row_is_a_line() {
 #[test]
 fn a_line_feed_within_is_refused() {
     let mut out = b"before\n".to_vec();
-    assert!(line(&row(None, Some("a\nb")), &mut out).is_err());
+    assert!(Lines::Plain.put(&row(None, Some("a\nb")), &mut out).is_err());
     assert_eq!(out, b"before\n");
 }
