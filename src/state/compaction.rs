@@ -2,7 +2,9 @@
 //! the list; the next manifest uses them. It deletes nothing.
 //!
 //! A *run* is a group of segments written together without a key in common. The oldest run is the *base*, the others the
-//! *tail*. A merge takes neighbouring runs; one that includes the base drops removals and what they remove.
+//! *tail*. A merge takes the newest so many runs of the tail, or all runs; the latter drops removals and what they remove.
+//! (It must be all: a worker that was behind may have left an entry in a newer segment that a removal in the base covers.
+//! What is appended while the merge goes on is of later ticks.)
 
 use crate::error::{Error, Result};
 use crate::ids::Tick;

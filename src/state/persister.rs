@@ -224,7 +224,9 @@ impl Handle {
         self.queue.push(Message::Facts(Box::new(facts)));
     }
 
-    /// Says that the snapshot record of `tick` counts, or never will; its segments are then no longer held as uploads.
+    /// Says that the snapshot record of `tick` counts: what only older manifests name is no longer held. (Not those of `tick`
+    /// itself: they are held until a later one counts.) Call it where the roots of the next collection are kept, once `tick` is
+    /// among them; else a collection could miss it in both.
     pub fn counted(&self, tick: Tick) {
         self.queue.uncounted_until(tick);
     }

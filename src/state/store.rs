@@ -75,7 +75,7 @@ impl Store {
                  name a directory that this user may write"
             ))
         };
-        std::fs::create_dir_all(path).map_err(|e| wrong(&e))?;
+        make_directory(std::path::Path::new(path)).map_err(|e| wrong(&e))?;
         let objects =
             LocalFileSystem::new_with_prefix(path).map_err(|e| wrong(&e))?.with_fsync(true);
         Store::new(url_or_path.to_string(), Arc::new(objects), Some(PathBuf::from(path)))
@@ -314,6 +314,21 @@ impl Store {
             Error::new(kind, format!("{}/{name}: {e}", self.0.url))
         })
     }
+}
+
+/// Makes the directory and those above it, each synced into the one that holds it.
+fn make_directory(path: &std::path::Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or(std::path::Path::new("."));
+    make_directory(above)?;
+    match std::fs::create_dir(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    std::fs::File::open(above)?.sync_all()
 }
 
 /// The local path that a URL or path means: pure.

@@ -123,3 +123,125 @@ fn the_store_holds_what_lives_however_much_was_updated() {
     assert!(once.abs_diff(twice) * 10 <= once, "{once} and {twice} bytes");
     assert!(once < 1_000 * (8 + 32 + 8) + 2_000, "{once} bytes for 1,000 rows");
 }
+
+type Rows = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// One segment as the bucket of some workers would leave it: entries (key, tick, value or gone) and tombstones.
+type Given = (Vec<(Vec<u8>, Tick, Option<u8>)>, Vec<(Vec<u8>, Tick)>);
+
+fn given() -> impl proptest::strategy::Strategy<Value = Given> {
+    use proptest::prelude::*;
+    let key = || prop::collection::vec(0_u8..3, 0..4);
+    (
+        prop::collection::vec((key(), 1_u64..9, prop::option::weighted(0.7, any::<u8>())), 0..25),
+        prop::collection::vec((key(), 1_u64..9), 0..3),
+    )
+}
+
+fn header() -> Header {
+    Header {
+        uid: "a".to_string(),
+        schema: serde_json::Value::Null,
+        fingerprint: 0,
+        generation: crate::ids::Generation(1),
+        first_tick: 1,
+        last_tick: 9,
+    }
+}
+
+fn write(store: &Store, run: u64, (entries, tombstones): &Given) -> SegmentRef {
+    let entries: std::collections::BTreeMap<_, _> =
+        entries.iter().map(|(key, tick, value)| (key, (*tick, *value))).collect();
+    let mut writer = SegmentWriter::new(header(), 20).unwrap();
+    for (key, (tick, value)) in entries {
+        writer.push(key, tick, value.as_ref().map(std::slice::from_ref)).unwrap();
+    }
+    let finished = writer.finish(&tombstones.iter().cloned().collect()).unwrap();
+    let named = named(&header(), &finished, 9, run, 0);
+    store.put(&named.name, finished.bytes).unwrap();
+    named
+}
+
+fn opened(store: &Store, list: &[SegmentRef]) -> Vec<Arc<Segment>> {
+    let open = |named| Arc::new(Segment::open(store, named, Arc::default()).unwrap());
+    list.iter().map(open).collect()
+}
+
+/// The law of `segment.rs`, word for word.
+fn by_law(segments: &[Arc<Segment>]) -> Rows {
+    let mut newest = std::collections::BTreeMap::new();
+    for (place, segment) in segments.iter().enumerate() {
+        for entry in segment.read(0..segment.block_count()).unwrap() {
+            let at = (entry.tick, place);
+            let known = newest.entry(entry.key.to_vec()).or_insert((at, None));
+            if known.0 <= at {
+                *known = (at, entry.value);
+            }
+        }
+    }
+    let covered = |key: &[u8], at| {
+        segments.iter().enumerate().any(|(place, segment)| {
+            let mut over = segment.tombstones().iter();
+            over.any(|(prefix, tick)| key.starts_with(prefix) && (*tick, place) > at)
+        })
+    };
+    newest
+        .into_iter()
+        .filter(|(key, (at, _))| !covered(key, *at))
+        .filter_map(|(key, (_, value))| Some((key, value?.to_vec())))
+        .collect()
+}
+
+fn merged(
+    store: &Store,
+    inputs: &[SegmentRef],
+    bottom: bool,
+    segment_bytes: usize,
+) -> Vec<SegmentRef> {
+    let job = Job {
+        store: store.clone(),
+        uid: 0,
+        header: header(),
+        inputs: inputs.to_vec(),
+        bottom,
+        segment_bytes,
+        block_bytes: 20,
+        hold: Box::new(|_| {}),
+    };
+    merge(&job, &AtomicBool::new(false), &mut Vec::new()).unwrap()
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_merge_changes_no_row(
+        list in proptest::collection::vec(given(), 2..6),
+        from in 0_usize..5,
+        segment_bytes in 200_usize..600,
+    ) {
+        let store = Store::in_memory().unwrap();
+        let list: Vec<SegmentRef> = (0..).zip(&list).map(|(run, g)| write(&store, run, g)).collect();
+        let expected = by_law(&opened(&store, &list));
+        let rows = |list: &[SegmentRef]| -> Rows {
+            let merge = Merge::new(&opened(&store, list), Span::default(), None, true);
+            merge
+                .map(Result::unwrap)
+                .map(|entry| (entry.key.to_vec(), entry.value.unwrap().to_vec()))
+                .collect()
+        };
+        assert_eq!(rows(&list), expected);
+
+        // A part of the tail, wherever it lies: older and newer segments go on as before.
+        let from = 1 + from % (list.len() - 1);
+        for to in from + 1..=list.len() {
+            let mut some = list.clone();
+            some.splice(from..to, merged(&store, &list[from..to], false, segment_bytes));
+            assert_eq!(by_law(&opened(&store, &some)), expected, "{from}..{to} by law");
+            assert_eq!(rows(&some), expected, "{from}..{to}");
+        }
+        // All: nothing but rows is left.
+        let all = merged(&store, &list, true, segment_bytes);
+        assert_eq!(by_law(&opened(&store, &all)), expected);
+        assert_eq!(all.iter().map(|s| s.puts).sum::<u64>(), expected.len() as u64);
+        assert!(all.iter().all(|s| s.removes + s.tombstones == 0));
+    }
+}

@@ -163,7 +163,7 @@ impl Queue {
 
     pub(super) fn uncounted_until(&self, tick: Tick) {
         let mut state = self.lock();
-        state.uncounted = state.uncounted.split_off(&(tick + 1));
+        state.uncounted = state.uncounted.split_off(&tick);
     }
 
     pub(super) fn held(&self) -> BTreeSet<String> {

@@ -84,12 +84,14 @@ fn what_no_counted_snapshot_names_is_held() {
     settings.compaction = false;
     let mut world = World::start(&store, settings, &["a"], 1, None);
     world.buffers[0].put(0, 1, |k| k.push(1), |v| v.push(1));
-    let manifest = world.snapshot(1).unwrap();
+    let first = world.snapshot(1).unwrap();
+    let second = world.snapshot(2).unwrap();
     let handle = world.persister.handle();
-    assert!(handle.held().contains(&manifest));
     handle.counted(1);
+    assert!(handle.held().contains(&first) && handle.held().contains(&second));
+    handle.counted(2);
     let held = handle.held();
-    assert!(!held.contains(&manifest), "the log has it now");
-    let snapshot = Snapshot::load(&store, &manifest).unwrap();
+    assert!(!held.contains(&first) && held.contains(&second), "the log has the first");
+    let snapshot = Snapshot::load(&store, &second).unwrap();
     assert!(snapshot.manifest().segments().all(|s| held.contains(s)), "the next one builds on it");
 }
