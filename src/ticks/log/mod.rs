@@ -10,6 +10,7 @@
 //! mark"), which [`append_and_count`] does.
 
 pub mod file;
+pub mod kafka;
 pub mod memory;
 pub mod thread;
 

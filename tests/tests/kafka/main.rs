@@ -4,3 +4,4 @@
 mod phases;
 mod sink;
 mod source;
+mod ticklog;
