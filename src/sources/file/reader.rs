@@ -19,8 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Blocks that one poll reads at most, so that a line without end does not hold the worker.
 const BLOCKS_MAX: usize = 16;
 
-/// With more files than this a reader keeps no buffer for those at whose end it stands.
-const BUFFERS_KEPT: usize = 64;
+/// With more files than this a reader keeps those closed, and without a buffer, that it has not begun or at whose end it stands.
+const OPEN_KEPT: usize = 64;
 
 pub(super) struct FileReader {
     root: PathBuf,
@@ -69,7 +69,10 @@ impl FileReader {
 
 impl Reader for FileReader {
     fn assign(&mut self, inlet: Inlet, partition: &str, next: u64) -> Result<()> {
-        let file = OpenFile::open(self.path(partition), next, !self.followed)?;
+        let mut file = OpenFile::open(self.path(partition), next, !self.followed)?;
+        if self.files.len() >= OPEN_KEPT {
+            file.close();
+        }
         self.files.insert(inlet, file);
         Ok(())
     }
@@ -81,13 +84,13 @@ impl Reader for FileReader {
         budget: Budget,
         each: &mut dyn FnMut(Raw<'_>) -> Result<()>,
     ) -> Result<Polled> {
-        let many = self.files.len() > BUFFERS_KEPT;
+        let many = self.files.len() > OPEN_KEPT;
         let file = self.files.get_mut(&inlet).ok_or_else(|| {
             Error::internal(format!("inlet {} was polled before it was assigned", inlet.0))
         })?;
         let polled = file.poll(limit, budget, each)?;
         if polled == Polled::Finished || many && polled == Polled::CaughtUp {
-            file.lines.release();
+            file.close();
         }
         if polled == Polled::CaughtUp {
             let place = (file.path.clone(), file.lines.read_to());
@@ -107,7 +110,8 @@ impl Reader for FileReader {
 
 struct OpenFile {
     path: PathBuf,
-    file: File,
+    /// `None` while it is closed.
+    file: Option<File>,
     /// Device and number of the file that was opened.
     identity: (u64, u64),
     /// Where a bounded file ends.
@@ -127,37 +131,30 @@ impl OpenFile {
         if meta.len() < next {
             return Err(shorter(&path, next, meta.len()));
         }
+        check_line_start(&path, &file, next, meta.len())?;
         let identity = (meta.dev(), meta.ino());
         let end = bounded.then_some(meta.len());
         let lines = Lines::new(next, PAYLOAD_BYTES_MAX, BLOCK);
-        let open = OpenFile { path, file, identity, end, lines, watched: false };
-        open.check_line_start(next, meta.len())?;
-        Ok(open)
+        Ok(OpenFile { path, file: Some(file), identity, end, lines, watched: false })
     }
 
-    /// An offset that is no start of a line now was one when it was recorded.
-    fn check_line_start(&self, next: u64, size: u64) -> Result<()> {
-        if next == 0 || next == size {
-            return Ok(());
+    fn close(&mut self) {
+        self.file = None;
+        self.lines.release();
+    }
+
+    /// Opens the file again after [`OpenFile::close`], if it is still the same.
+    fn reopen(&self) -> Result<File> {
+        let wanted = self.lines.read_to();
+        let file = File::open(&self.path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => gone(&self.path, wanted),
+            _ => failed(&self.path, wanted, &error),
+        })?;
+        let meta = file.metadata().map_err(|error| failed(&self.path, wanted, &error))?;
+        if (meta.dev(), meta.ino()) == self.identity {
+            return Ok(file);
         }
-        let mut around = [0; 3];
-        let count = self
-            .file
-            .read_at(&mut around, next - 1)
-            .map_err(|error| failed(&self.path, next, &error))?;
-        // What was a last line without line feed has got one since.
-        let fits = matches!(&around[..count], [b'\n', ..] | [_, b'\n', ..] | [_, b'\r', b'\n']);
-        if fits {
-            return Ok(());
-        }
-        Err(Error::new(
-            Kind::SourceChanged,
-            format!(
-                "file {}: wanted offset {next} is not at the start of a line any more, size {size}; \
-                 put back the file as it was",
-                self.path.display()
-            ),
-        ))
+        Err(replaced(&self.path, wanted, meta.len()))
     }
 
     fn poll(
@@ -219,13 +216,17 @@ impl OpenFile {
                 format!("file {}: larger than 2^48 bytes; split it", self.path.display()),
             ));
         }
+        if self.file.is_none() {
+            self.file = Some(self.reopen()?);
+        }
+        let file = self.file.as_ref().expect("opened just now");
         let space = self.lines.space();
         let wanted = match self.end {
             Some(end) => space.len().min(usize::try_from(end - from).unwrap_or(usize::MAX)),
             None => space.len(),
         };
         loop {
-            match self.file.read_at(&mut space[..wanted], from) {
+            match file.read_at(&mut space[..wanted], from) {
                 Ok(count) => {
                     self.lines.filled(count);
                     return Ok(count);
@@ -247,15 +248,7 @@ impl OpenFile {
             Err(error) => return Err(failed(&self.path, read_to, &error)),
         };
         if (meta.dev(), meta.ino()) != self.identity {
-            return Err(Error::new(
-                Kind::SourceChanged,
-                format!(
-                    "file {}: was replaced by another of size {}, wanted offset {read_to}; \
-                     files may only grow: begin a file of another name instead",
-                    self.path.display(),
-                    meta.len()
-                ),
-            ));
+            return Err(replaced(&self.path, read_to, meta.len()));
         }
         // The size that the end of a bounded file or a limit from the log says it had.
         let wanted = self.end.unwrap_or(read_to);
@@ -267,12 +260,45 @@ impl OpenFile {
     }
 }
 
+/// An offset that is no start of a line now was one when it was recorded.
+fn check_line_start(path: &Path, file: &File, next: u64, size: u64) -> Result<()> {
+    if next == 0 || next == size {
+        return Ok(());
+    }
+    let mut around = [0; 3];
+    let count = file.read_at(&mut around, next - 1).map_err(|error| failed(path, next, &error))?;
+    // What was a last line without line feed has got one since.
+    let fits = matches!(&around[..count], [b'\n', ..] | [_, b'\n', ..] | [_, b'\r', b'\n']);
+    if fits {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::SourceChanged,
+        format!(
+            "file {}: wanted offset {next} is not at the start of a line any more, size {size}; \
+             put back the file as it was",
+            path.display()
+        ),
+    ))
+}
+
 fn shorter(path: &Path, wanted: u64, size: u64) -> Error {
     Error::new(
         Kind::SourceChanged,
         format!(
             "file {}: wanted offset {wanted} lies behind its end, size {size}: it was cut or replaced; \
              put back the file as it was",
+            path.display()
+        ),
+    )
+}
+
+fn replaced(path: &Path, wanted: u64, size: u64) -> Error {
+    Error::new(
+        Kind::SourceChanged,
+        format!(
+            "file {}: was replaced by another of size {size}, wanted offset {wanted}; \
+             files may only grow: begin a file of another name instead",
             path.display()
         ),
     )

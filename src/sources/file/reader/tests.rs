@@ -213,3 +213,44 @@ fn growth_wakes_the_worker() {
     woken.recv_timeout(Duration::from_secs(30)).unwrap();
     assert_eq!(all(&mut *reader), (Polled::CaughtUp, lines(&[(4, 8, "two")])));
 }
+
+#[test]
+fn of_many_files_few_are_open_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let count = 3 * u16::try_from(OPEN_KEPT).unwrap();
+    let path = |number: u16| dir.path().join(number.to_string());
+    let open = || {
+        let links = fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+        links.filter(|link| link.starts_with(dir.path())).count()
+    };
+    for number in 0..count {
+        fs::write(path(number), "one\n").unwrap();
+    }
+    let mut reader = Files::new(dir.path()).follow(true).open(Arc::new(|| {})).unwrap();
+    for number in 0..count {
+        reader.assign(Inlet(number), &number.to_string(), 0).unwrap();
+    }
+    assert!(open() <= OPEN_KEPT, "{} open", open());
+    let mut read = |number: u16, expected: &str| {
+        let mut found = String::new();
+        let polled = reader.poll(Inlet(number), ALL, PLENTY, &mut |raw| {
+            found.push_str(std::str::from_utf8(raw.payload.unwrap()).unwrap());
+            Ok(())
+        });
+        assert_eq!((polled, found.as_str()), (Ok(Polled::CaughtUp), expected), "file {number}");
+    };
+    for number in 0..count {
+        read(number, "one");
+    }
+    assert!(open() <= OPEN_KEPT, "{} open", open());
+    for number in 0..count {
+        let mut file = File::options().append(true).open(path(number)).unwrap();
+        file.write_all(b"two\n").unwrap();
+        read(number, "two");
+    }
+    fs::remove_file(path(count - 1)).unwrap();
+    let polled = reader.poll(Inlet(count - 1), ALL, PLENTY, &mut |_| Ok(()));
+    assert_eq!(polled.unwrap_err().kind(), Kind::SourceChanged);
+}
