@@ -26,6 +26,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 9] = [
+        Kind::Retry,
+        Kind::Undecided,
+        Kind::Input,
+        Kind::Config,
+        Kind::Fenced,
+        Kind::Corrupt,
+        Kind::SourceChanged,
+        Kind::Nondeterministic,
+        Kind::Internal,
+    ];
+
     /// The kind as it stands in messages, status and HTTP error codes.
     pub fn code(self) -> &'static str {
         match self {

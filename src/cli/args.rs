@@ -128,6 +128,9 @@ pub(crate) struct Query {
     /// At most this many rows
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    /// Go on where an answer ended: the `next` that it gave
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["key", "from", "to", "as_of", "after"])]
+    pub(crate) next: Option<String>,
     #[command(flatten)]
     pub(crate) at: Address,
 }
@@ -143,6 +146,7 @@ impl Query {
             ("as_of", number(self.as_of)),
             ("after", number(self.after)),
             ("limit", number(self.limit)),
+            ("next", self.next.clone()),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

@@ -3,7 +3,7 @@
 use super::args::Address;
 use super::exit::Exit;
 use crate::config::{Secret, Value};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl Client {
         self.answer(request.call())
     }
 
-    /// The answer to `POST path` with `body`.
+    /// The answer to `POST path` with `body`, without one if it is null.
     pub(crate) fn post(&self, path: &str, body: &Json) -> Result<Json, Refusal> {
         let mut request = self
             .agent
@@ -83,7 +83,10 @@ impl Client {
         if let Some(bearer) = self.bearer() {
             request = request.header("authorization", bearer);
         }
-        self.answer(request.send(body.to_string()))
+        self.answer(match body {
+            Json::Null => request.send_empty(),
+            body => request.send(body.to_string()),
+        })
     }
 
     fn bearer(&self) -> Option<String> {
@@ -131,13 +134,15 @@ fn base(at: &Address, environment: Option<&str>) -> String {
     format!("http://{addr}")
 }
 
-/// What an answer with a bad status says. Errors are `{"error": {"code": .., "message": ..}}`, or the same without `error`.
+/// What an answer with a bad status says: `{"code": .., "message": ..}`, or that in `error`.
 fn refusal(status: u16, body: &str) -> Refusal {
     let json: Json = serde_json::from_str(body).unwrap_or_default();
     let error = json.get("error").filter(|error| error.is_object()).unwrap_or(&json);
     let text = |name: &str| error.get(name).and_then(Json::as_str).map(str::to_owned);
     let message = text("message").or_else(|| error.get("error")?.as_str().map(str::to_owned));
+    let kind = text("code").and_then(|code| Kind::ALL.into_iter().find(|kind| kind.code() == code));
     let exit = match status {
+        _ if kind.is_some() => kind.map_or(Exit::Failed, Exit::from),
         400..=404 | 405 | 413 | 415 | 422 => Exit::Usage,
         503 => Exit::NoAnswer,
         _ => Exit::Failed,

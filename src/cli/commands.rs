@@ -101,8 +101,13 @@ fn command(
             Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
         }
         Command::Stop { savepoint, at } => {
-            let body = savepoint.map_or(json!({}), |name| json!({ "savepoint": name }));
-            let answer = client(&at, outside)?.post("/api/v1/job/stop", &body)?;
+            let client = client(&at, outside)?;
+            let mut answer = json!({});
+            if let Some(name) = savepoint {
+                let body = json!({ "name": name });
+                answer["savepoint"] = client.post("/api/v1/job/savepoint", &body)?;
+            }
+            answer["stop"] = client.post("/api/v1/job/stop", &Json::Null)?;
             Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
         }
     }
@@ -146,8 +151,8 @@ fn ask(query: &Query, json: bool, outside: &mut Outside<'_>) -> Result<String, R
     let tick = answer.get("tick").map_or_else(|| "unknown".to_owned(), Json::to_string);
     let more = match answer.get("next") {
         None | Some(Json::Null) => String::new(),
-        Some(Json::String(next)) => format!("; more follow from {next}"),
-        Some(next) => format!("; more follow from {next}"),
+        Some(Json::String(next)) => format!("; more follow: --next {next}"),
+        Some(next) => format!("; more follow: --next {next}"),
     };
     // Beside the rows, not among them.
     let _ = writeln!(outside.err, "{} rows at tick {tick}{more}", rows.len());

@@ -144,9 +144,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("limits", ALL, "http_body_bytes_max", Kind::Size("1KiB", "1GiB"), Is("1MiB"), "Greatest body of a request."),
     key("limits", ALL, "http_connections_max", Kind::Integer(1, 100_000), Is("1024"), "Connections at a time."),
     key("limits", ALL, "query_rows_max", Kind::Integer(1, 10_000_000), Is("10000"), "Most rows in one answer; a scan goes on from the answer's `next`."),
+    key("limits", ALL, "query_rows_default", Kind::Integer(1, 10_000_000), Is("100"), "Rows in the answer to a query that names no limit."),
     key("limits", ALL, "query_time_max", Kind::Duration("1ms", "1h"), Is("10s"), "Longest wait of a query for its tick."),
-    key("limits", ALL, "subscribers_max", Kind::Integer(0, 100_000), Is("1000"), "Subscribers at a time."),
-    key("limits", ALL, "subscriber_bytes_max", Kind::Size("4KiB", "1GiB"), Is("4MiB"), "Bytes that wait for one subscriber; a slower one is cut off."),
+    key("limits", ALL, "follow_ring_bytes_max", Kind::Size("4KiB", "16GiB"), Is("8MiB"), "Bytes of events kept for each view that is followed, from which slow subscribers catch up."),
+    key("limits", ALL, "follow_feed_bytes_max", Kind::Size("4KiB", "16GiB"), Is("32MiB"), "Bytes of changes on their way from one worker to subscribers."),
+    key("limits", ALL, "command_time_max", Kind::Duration("1s", "1h"), Is("1m"), "Longest wait of a savepoint or stop for its answer."),
     key("limits", ALL, "stop_time_max", Kind::Duration("1s", "1h"), Is("30s"), "Longest wait for sinks and a last snapshot at a clean stop."),
 
     key("connection", ALL, "kind", Kind::Choice(KAFKA), Is("kafka"), "What it connects to."),

@@ -142,10 +142,15 @@ pub struct Limits {
     /// Longest wait of a query for its tick.
     #[serde(serialize_with = "serialize_duration")]
     pub query_time_max: Duration,
-    /// Subscribers at a time.
-    pub subscribers_max: usize,
-    /// Bytes that wait for one subscriber.
-    pub subscriber_bytes_max: u64,
+    /// Rows in the answer to a query that names no limit.
+    pub query_rows_default: usize,
+    /// Bytes of events kept for each view that is followed.
+    pub follow_ring_bytes_max: usize,
+    /// Bytes of changes on their way from one worker to subscribers.
+    pub follow_feed_bytes_max: usize,
+    /// Longest wait of a savepoint or stop for its answer.
+    #[serde(serialize_with = "serialize_duration")]
+    pub command_time_max: Duration,
     /// Longest wait at a clean stop.
     #[serde(serialize_with = "serialize_duration")]
     pub stop_time_max: Duration,
@@ -319,8 +324,10 @@ fn limits(of: &Of<'_>) -> Limits {
         http_connections_max: of.number("http_connections_max"),
         query_rows_max: of.number("query_rows_max"),
         query_time_max: of.duration("query_time_max"),
-        subscribers_max: of.number("subscribers_max"),
-        subscriber_bytes_max: of.number("subscriber_bytes_max"),
+        query_rows_default: of.number("query_rows_default"),
+        follow_ring_bytes_max: of.number("follow_ring_bytes_max"),
+        follow_feed_bytes_max: of.number("follow_feed_bytes_max"),
+        command_time_max: of.duration("command_time_max"),
         stop_time_max: of.duration("stop_time_max"),
     }
 }

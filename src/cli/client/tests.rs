@@ -29,6 +29,8 @@ fn what_a_refusal_says() {
         ),
         (410, r#"{"code":"gone","message":"oldest is 7"}"#, Exit::Failed, "gone", "oldest is 7"),
         (503, r#"{"error":"replaying"}"#, Exit::NoAnswer, "http-503", "replaying"),
+        (409, r#"{"code":"config","message":"it exists"}"#, Exit::Usage, "config", "it exists"),
+        (504, r#"{"code":"undecided","message":"?"}"#, Exit::Failed, "undecided", "?"),
         (401, "", Exit::Usage, "http-401", "the job asks for a token; set TIDEMARK_HTTP__TOKEN"),
         (500, "<html>", Exit::Failed, "http-500", "the job answered with status 500"),
     ] {

@@ -222,7 +222,7 @@ fn query_asks_and_shows_rows() {
          20  b
     "#]]
     .assert_eq(&seen.out);
-    assert_eq!(seen.err, "2 rows at tick 17; more follow from 21\n");
+    assert_eq!(seen.err, "2 rows at tick 17; more follow: --next 21\n");
     let (head, _) = served.join().unwrap();
     assert!(
         head.starts_with("GET /api/v1/views/a%2Fb?from=%22x%20y%22&as_of=17&limit=2 HTTP/1.1\r\n"),
@@ -241,14 +241,24 @@ fn commands_are_posted() {
     assert!(head.starts_with("POST /api/v1/job/savepoint HTTP/1.1\r\n"), "{head}");
     assert_eq!(body, r#"{"name":"s1"}"#);
 
-    let (address, served) = answering("200 OK", r#"{"state":"stopping"}"#);
+    let (address, served) = answering("200 OK", r#"{"tick":10}"#);
     let url = format!("http://{address}/");
-    let seen =
-        tidemark(&Fake::default(), &[], &["--json", "stop", "--savepoint", "s2", "--url", &url]);
-    assert_eq!(seen.out, "{\"state\":\"stopping\"}\n");
+    let seen = tidemark(&Fake::default(), &[], &["--json", "stop", "--url", &url]);
+    assert_eq!(seen.out, "{\"stop\":{\"tick\":10}}\n");
     let (head, body) = served.join().unwrap();
     assert!(head.starts_with("POST /api/v1/job/stop HTTP/1.1\r\n"), "{head}");
-    assert_eq!(body, r#"{"savepoint":"s2"}"#);
+    assert_eq!(body, "");
+}
+
+/// What is asked for first fails, so the job is not stopped: a second request would find nobody.
+#[test]
+fn a_job_without_its_savepoint_is_not_stopped() {
+    let (address, served) = answering("409 Conflict", r#"{"code":"config","message":"s2 exists"}"#);
+    let seen = tidemark(&Fake::default(), &[], &["stop", "--savepoint", "s2", "--http", &address]);
+    assert_eq!((seen.exit, seen.err.as_str()), (Exit::Usage, "error (config): s2 exists\n"));
+    let (head, body) = served.join().unwrap();
+    assert!(head.starts_with("POST /api/v1/job/savepoint HTTP/1.1\r\n"), "{head}");
+    assert_eq!(body, r#"{"name":"s2"}"#);
 }
 
 #[test]
