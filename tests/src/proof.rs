@@ -2,12 +2,14 @@
 //! number of workers, and the whole output compared with right answers at every committed tick.
 //!
 //! The parts: [`pacer`] writes the input, [`aim`] decides when to kill and judges what a kill hit, [`run`] does it,
-//! [`facts`] collects what progress says of each tick, [`check`] compares. Only `run` starts processes.
+//! [`facts`] collects what progress says of each tick, [`check`] compares, [`queries`] does the same over HTTP. Only `run` starts
+//! processes.
 
 pub mod aim;
 pub mod check;
 pub mod facts;
 pub mod pacer;
+pub mod queries;
 pub mod run;
 
 /// The dataflow, and the job's name.

@@ -14,6 +14,7 @@ fn what_was_written_is_read_back_after_a_kill_and_a_stop() {
     assert_eq!(client.partitions("unknown").unwrap(), 0, "topics are not made by looking at them");
     client.produce("kept", 0, ["a", "b"]).unwrap();
     client.produce_one("kept", 1, Some(b"k"), None).unwrap();
+    let mut tail = client.tail(&["kept"]).unwrap();
 
     broker.kill().unwrap();
     broker.restart().unwrap();
@@ -25,6 +26,13 @@ fn what_was_written_is_read_back_after_a_kill_and_a_stop() {
     let of_0: Vec<_> = records.iter().filter(|r| r.partition == 0).collect();
     assert_eq!(of_0.iter().map(|r| r.text().unwrap()).collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(of_0.iter().map(|r| r.offset).collect::<Vec<_>>(), [0, 1, 2]);
+    let mut followed = Vec::new();
+    while followed.len() < 4 {
+        let record = tail.poll(Duration::from_secs(60)).unwrap();
+        followed.push(record.expect("a reader that was there before goes on over kill and stop"));
+    }
+    followed.sort_by_key(|record| (record.partition, record.offset));
+    assert_eq!(followed, records);
     let of_1: Vec<_> = records.iter().filter(|r| r.partition == 1).collect();
     assert_eq!((of_1.len(), of_1[0].key.as_deref(), &of_1[0].value), (1, Some(&b"k"[..]), &None));
 }

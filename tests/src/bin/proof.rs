@@ -1,6 +1,6 @@
 //! The proof of exactly once, in full: 1 M events, 30 kills, everything compared with the oracle.
 //!
-//! `./test proof [--seed N] [--events N] [--kills N] [--rate N] [-D key=value]...` builds what it needs and runs it.
+//! `./test proof [--seed N] [--events N] [--kills N] [--rate N] [--broker-kills N] [-D key=value]...` builds what it needs and runs it.
 
 use tidemark_tests::broker::Broker;
 use tidemark_tests::proof::run::{Plan, run};
@@ -16,6 +16,7 @@ fn main() -> Result<()> {
             "--seed" => plan.seed = number()?,
             "--events" => plan.events = number()?,
             "--rate" => plan.per_second = number()?,
+            "--broker-kills" => plan.broker_kills = usize::try_from(number()?).expect("64 bits"),
             "--kills" => {
                 plan.kills = usize::try_from(number()?).expect("64 bits");
                 // As many of each as in the whole proof, in proportion.
@@ -23,6 +24,10 @@ fn main() -> Result<()> {
                 plan.quota.transaction = share(10);
                 plan.quota.snapshot = share(5);
                 plan.quota.recovery = share(3);
+                if let Some((_, seen)) = &mut plan.queries {
+                    (seen.asked, seen.right) = (share(10_000), share(9_000));
+                    (seen.ticks, seen.after_a_kill) = (share(1_000), share(100));
+                }
             }
             "-D" => {
                 let (key, value) = value

@@ -4,8 +4,9 @@ use super::aim::{self, Evidence, Spot, Tally};
 use super::check::{self, Compared};
 use super::facts::{self, Facts};
 use super::pacer::Pacer;
+use super::queries::{self, Clients, Judged};
 use super::{DATAFLOW, PARTITIONS, SOURCE};
-use crate::broker::Broker;
+use crate::broker::{Broker, free_port};
 use crate::client::Client;
 use crate::clock::{self, wall_ms};
 use crate::engine::{Engine, Launch};
@@ -41,6 +42,10 @@ pub struct Plan {
     pub quota: Tally,
     /// At how many ticks, drawn by the seed, components are compared, beside the ticks around each restart.
     pub component_ticks: usize,
+    /// How often the broker is killed and started again beside, evenly over the kills of the engine.
+    pub broker_kills: usize,
+    /// Clients that ask views all the while, and what they must have seen at least; none ask if there is nothing to see.
+    pub queries: Option<(usize, Judged)>,
     /// Further `-D` settings.
     pub settings: Vec<(String, String)>,
 }
@@ -50,15 +55,28 @@ impl Plan {
     pub fn whole(seed: u64) -> Plan {
         let quota = Tally { transaction: 10, snapshot: 5, recovery: 3, elsewhere: 0 };
         let (events, per_second, kills) = (1_000_000, 5_000, 30);
-        let (component_ticks, settings) = (200, Vec::new());
-        Plan { seed, events, per_second, kills, quota, component_ticks, settings }
+        let seen =
+            Judged { asked: 10_000, right: 9_000, ticks: 1_000, after_a_kill: 100, as_of: 1 };
+        Plan {
+            seed,
+            events,
+            per_second,
+            kills,
+            quota,
+            component_ticks: 200,
+            broker_kills: 0,
+            queries: Some((4, seen)),
+            settings: Vec::new(),
+        }
     }
 
     /// A short one of the same kind: 60,000 events, 6 kills.
     pub fn short(seed: u64) -> Plan {
         let quota = Tally { transaction: 2, snapshot: 1, recovery: 1, elsewhere: 0 };
         let (events, kills, component_ticks) = (60_000, 6, 40);
-        Plan { events, kills, quota, component_ticks, ..Plan::whole(seed) }
+        let seen = Judged { asked: 100, right: 90, ticks: 10, after_a_kill: 10, as_of: 1 };
+        let queries = Some((2, seen));
+        Plan { events, kills, quota, component_ticks, queries, ..Plan::whole(seed) }
     }
 }
 
@@ -69,6 +87,8 @@ pub struct Outcome {
     pub tally: Tally,
     /// What was compared.
     pub compared: Compared,
+    /// What the clients saw.
+    pub judged: Judged,
     /// For each recovery that came to lead: records replayed, and records of the input up to there.
     pub replays: Vec<(u64, u64)>,
 }
@@ -82,6 +102,9 @@ struct Kill {
 
 struct Running<'a> {
     plan: &'a Plan,
+    broker: &'a Broker,
+    http: u16,
+    clients: Option<Clients>,
     client: Client,
     state: PathBuf,
     config: PathBuf,
@@ -117,8 +140,13 @@ pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
     std::fs::write(&config, settings(&broker.bootstrap()))?;
     let generator = Generator::new(plan.seed, PARTITIONS as u64);
     let sinks = Output::ALL.map(Output::topic);
+    let http = free_port()?;
+    let auctions = plan.events * 3 / 50;
     let mut running = Running {
         plan,
+        broker,
+        http,
+        clients: plan.queries.map(|(count, _)| Clients::start(http, count, plan.seed, auctions)),
         state: folder.join("state"),
         config,
         random: Random::of(plan.seed, &[1]),
@@ -130,6 +158,7 @@ pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
         client,
     };
     running.through_all_kills()?;
+    let seen = running.clients.take().map(Clients::finish).transpose()?.unwrap_or_default();
     say(&format!(
         "all input is written and committed after {:.0} s",
         begun.elapsed().as_secs_f64()
@@ -153,7 +182,15 @@ pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
             plan.quota
         )));
     }
-    Ok(Outcome { tally, compared, replays: running.replays })
+    let event = |partition, offset| generator.event(partition, offset);
+    let judged = queries::judge(Rules::default(), event, &seen)?;
+    say(&judged.to_string());
+    if let Some((_, wanted)) = plan.queries
+        && !judged.reaches(&wanted)
+    {
+        return Err(Failure(format!("the clients saw too little: {judged}; wanted {wanted}")));
+    }
+    Ok(Outcome { tally, compared, judged, replays: running.replays })
 }
 
 /// The engine's configuration beside what the dataflow says.
@@ -209,6 +246,7 @@ impl Running<'_> {
     fn launch(&self) -> Result<Engine> {
         let workers = self.kills.len() % 3 + 1;
         let mut launch = Launch::new(DATAFLOW, workers, &self.state);
+        launch.http = self.http;
         launch.config = Some(self.config.clone());
         launch.settings.clone_from(&self.plan.settings);
         Engine::launch(&launch)
@@ -241,7 +279,14 @@ impl Running<'_> {
         let part = self.plan.events / (self.plan.kills as u64 + 1);
         let begin = part * self.kills.len() as u64;
         self.pacer.allow(begin + part);
-        self.pacer.wait(begin + part * (100 + self.random.below(400)) / 1_000)
+        self.pacer.wait(begin + part * (100 + self.random.below(400)) / 1_000)?;
+        let due = |kills: usize| kills * self.plan.broker_kills / self.plan.kills.max(1);
+        if due(self.kills.len() + 1) > due(self.kills.len()) {
+            say("the broker is killed and started again");
+            self.broker.kill()?;
+            self.broker.restart()?;
+        }
+        Ok(())
     }
 
     /// Kills the engine at the moment for `aim`.
