@@ -2,15 +2,15 @@
 //! Workers only store and send here; nothing in it waits for the front.
 
 use crate::error::Result;
-use crate::ids::{Generation, Tick};
+use crate::ids::{Generation, Inlet, Tick};
 use crate::sources::Waker;
 use crate::telemetry::registry::{Gauge, Registry};
 use crate::telemetry::status::{State, Status};
-use crate::ticks::record::{Command, TickRecord};
+use crate::ticks::record::{Command, InletDecl, TickRecord};
 use crate::views::released::Released;
 use crate::views::router::Router;
 use serde::Serialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -55,11 +55,78 @@ pub enum NotTaken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// The record.
-    Record(Arc<TickRecord>),
+    Record(TickView),
     /// It has left the ring: the oldest kept tick.
     Gone(Tick),
     /// It is not released: the newest released tick.
     NotReleased(Tick),
+}
+
+/// What a released tick read, for people and other programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TickView {
+    /// The tick's record.
+    #[serde(flatten)]
+    pub record: Arc<TickRecord>,
+    /// The source and partition of each range, in their order.
+    pub partitions: Vec<(String, String)>,
+    /// Source -> partition -> next offset after the tick, of all partitions that the job had then.
+    pub next_offsets: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+#[derive(Default)]
+struct Records {
+    /// Ascending.
+    ring: VecDeque<Arc<TickRecord>>,
+    /// Every inlet, and the next offset after the newest record.
+    inlets: BTreeMap<Inlet, (InletDecl, u64)>,
+}
+
+impl Records {
+    fn push(&mut self, record: Arc<TickRecord>) {
+        for inlet in &record.decision.inlets {
+            self.inlets.insert(inlet.inlet, (inlet.clone(), inlet.start));
+        }
+        for range in &record.ranges {
+            if let Some((_, next)) = self.inlets.get_mut(&range.inlet) {
+                *next = range.to;
+            }
+        }
+        if self.ring.len() == TICK_RECORDS_MAX {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(record);
+    }
+
+    /// The record at this place of the ring, with offsets found by taking back what later ticks read.
+    fn view(&self, at: usize) -> TickView {
+        let record = self.ring[at].clone();
+        let mut next: BTreeMap<Inlet, u64> =
+            self.inlets.iter().map(|(inlet, (_, next))| (*inlet, *next)).collect();
+        for later in self.ring.range(at + 1..).rev() {
+            for range in &later.ranges {
+                next.insert(range.inlet, range.from);
+            }
+            for inlet in &later.decision.inlets {
+                next.remove(&inlet.inlet);
+            }
+        }
+        let mut next_offsets: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        for (inlet, next) in next {
+            if let Some((decl, _)) = self.inlets.get(&inlet) {
+                let partitions = next_offsets.entry(decl.source.clone()).or_default();
+                partitions.insert(decl.partition.clone(), next);
+            }
+        }
+        let name = |inlet: Inlet| {
+            let known = self.inlets.get(&inlet);
+            known.map_or_else(Default::default, |(decl, _)| {
+                (decl.source.clone(), decl.partition.clone())
+            })
+        };
+        let partitions = record.ranges.iter().map(|range| name(range.inlet)).collect();
+        TickView { record, partitions, next_offsets }
+    }
 }
 
 /// What the parts of a job share. One a process.
@@ -69,7 +136,7 @@ pub struct Shared {
     registry: Arc<Registry>,
     router: Arc<Router>,
     commands: RwLock<Option<(SyncSender<Ordered>, Waker)>>,
-    records: Mutex<VecDeque<Arc<TickRecord>>>,
+    records: Mutex<Records>,
     ending: AtomicBool,
     tick_released: Gauge,
 }
@@ -132,16 +199,18 @@ impl Shared {
         &self.router
     }
 
+    /// Makes inlets known that a restore brought, each with its next offset, before the first tick is released.
+    pub fn restore_inlets(&self, inlets: impl IntoIterator<Item = (InletDecl, u64)>) {
+        let mut records = self.records();
+        for (decl, next) in inlets {
+            records.inlets.insert(decl.inlet, (decl, next));
+        }
+    }
+
     /// Keeps a tick's record and releases the tick: the main and the durable frontier have passed it. Ticks ascend.
     pub fn release(&self, record: TickRecord) {
         let tick = record.decision.tick;
-        {
-            let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-            if records.len() == TICK_RECORDS_MAX {
-                records.pop_front();
-            }
-            records.push_back(Arc::new(record));
-        }
+        self.records().push(Arc::new(record));
         self.released.advance(tick);
         self.tick_released.set_u64(tick);
     }
@@ -152,11 +221,13 @@ impl Shared {
         if tick > released {
             return Kept::NotReleased(released);
         }
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = records.partition_point(|record| record.decision.tick < tick);
-        match records.get(at) {
-            Some(record) if record.decision.tick == tick => Kept::Record(record.clone()),
-            _ => Kept::Gone(records.front().map_or(released + 1, |record| record.decision.tick)),
+        let records = self.records();
+        let at = records.ring.partition_point(|record| record.decision.tick < tick);
+        match records.ring.get(at) {
+            Some(record) if record.decision.tick == tick => Kept::Record(records.view(at)),
+            _ => {
+                Kept::Gone(records.ring.front().map_or(released + 1, |record| record.decision.tick))
+            }
         }
     }
 
@@ -192,6 +263,10 @@ impl Shared {
     /// Whether [`Shared::end`] was called.
     pub fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Status> {

@@ -1,8 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::ticks::record::Decision;
-use std::collections::BTreeMap;
+use crate::ticks::record::{Activity, Decision, Range};
 use std::sync::atomic::AtomicUsize;
 
 fn record(tick: Tick) -> TickRecord {
@@ -25,13 +24,55 @@ fn records_of_released_ticks_are_kept_up_to_a_bound() {
     for tick in 11..=last {
         shared.release(record(tick));
     }
-    assert_eq!(shared.record(11), Kept::Record(Arc::new(record(11))));
+    let Kept::Record(kept) = shared.record(11) else { panic!("tick 11 is kept") };
+    assert_eq!(*kept.record, record(11));
     assert_eq!(shared.record(10), Kept::Gone(11));
     assert_eq!(shared.record(last + 1), Kept::NotReleased(last));
     shared.release(record(last + 1));
     assert_eq!(shared.record(11), Kept::Gone(12));
     assert_eq!(shared.status().tick, last + 1);
     assert!(shared.registry().render().contains(&format!("tick_released {}\n", last + 1)));
+}
+
+#[test]
+fn offsets_of_a_tick_are_those_of_every_partition_at_it() {
+    let shared = Shared::new("job", "program", 1);
+    let inlet = |number, start| InletDecl {
+        inlet: Inlet(number),
+        source: "clicks".into(),
+        partition: number.to_string(),
+        start,
+    };
+    let range = |number, from, to| Range {
+        inlet: Inlet(number),
+        from,
+        to,
+        records: to - from,
+        checksum: 0,
+        event_time_max: None,
+        rejected: 0,
+        activity: Activity::Active,
+    };
+    shared.restore_inlets([(inlet(0, 0), 100)]);
+    let ranges = [vec![range(0, 100, 110)], vec![range(1, 7, 9)], vec![], vec![range(0, 110, 150)]];
+    for (tick, ranges) in (41..).zip(ranges) {
+        let mut record = record(tick);
+        record.decision.inlets.extend((tick == 42).then(|| inlet(1, 7)));
+        shared.release(TickRecord { ranges, ..record });
+    }
+    let table: [(Tick, &[(&str, u64)]); 4] = [
+        (41, &[("0", 110)]),
+        (42, &[("0", 110), ("1", 9)]),
+        (43, &[("0", 110), ("1", 9)]),
+        (44, &[("0", 150), ("1", 9)]),
+    ];
+    for (tick, wanted) in table {
+        let Kept::Record(kept) = shared.record(tick) else { panic!("tick {tick} is kept") };
+        let wanted = wanted.iter().map(|(name, next)| ((*name).to_owned(), *next)).collect();
+        assert_eq!(kept.next_offsets, BTreeMap::from([("clicks".to_owned(), wanted)]));
+    }
+    let Kept::Record(kept) = shared.record(42) else { panic!("tick 42 is kept") };
+    assert_eq!(kept.partitions, [("clicks".to_owned(), "1".to_owned())]);
 }
 
 #[test]
