@@ -1,8 +1,9 @@
 //! CSV, one line a record.
 
 use super::{Decode, Limits, Reason, Rejected};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sources::Raw;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -170,6 +171,34 @@ fn split(line: &str, delimiter: u8, columns: usize) -> Result<csv::StringRecord,
             Some(_) => return malformed(end, "text behind a quoted field"),
         }
     }
+}
+
+/// Appends the row as a line of CSV, in the order of its fields, without a line end: the same row gives the same bytes. What is `None` is an
+/// empty field, as is an empty `String`. After an error `out` is as it was.
+///
+/// # Errors
+/// `Input` if the row can't be a line: a field that is a struct, an enum with fields, a map, or holds a line break.
+pub fn encode_csv_into<T: Serialize + ?Sized>(row: &T, out: &mut Vec<u8>) -> Result<()> {
+    let before = out.len();
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(false)
+        .buffer_capacity(256)
+        .terminator(csv::Terminator::Any(b'\n'))
+        .from_writer(&mut *out);
+    let written = writer.serialize(row).and_then(|()| Ok(writer.flush()?));
+    drop(writer);
+    let problem = match written {
+        Err(error) => error.to_string(),
+        Ok(()) => {
+            out.truncate(out.len().saturating_sub(1).max(before));
+            if memchr::memchr2(b'\n', b'\r', &out[before..]).is_none() {
+                return Ok(());
+            }
+            "a field holds a line break".to_owned()
+        }
+    };
+    out.truncate(before);
+    Err(Error::new(Kind::Input, format!("the row can't be written as a line of CSV: {problem}")))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub mod csv;
 pub mod excerpt;
 pub mod json;
 
-pub use csv::Csv;
+pub use csv::{Csv, encode_csv_into};
 pub use excerpt::excerpt;
 pub use json::{Json, encode_json, encode_json_into};
 

@@ -5,7 +5,7 @@ use super::*;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Click {
     user: u64,
     page: String,
@@ -109,7 +109,55 @@ fn columns_and_delimiters_are_checked() {
     }
 }
 
+#[derive(crate::Row)]
+struct Sale {
+    wide: i128,
+    at: crate::EventTime,
+    price: crate::Decimal,
+    open: bool,
+}
+
+#[test]
+fn rows_are_written_in_the_order_of_their_fields() {
+    let mut out = b"before\n".to_vec();
+    let click = Click { user: 1, page: "a,\"b\"".into(), note: None };
+    encode_csv_into(&click, &mut out).unwrap();
+    assert_eq!(out, b"before\n1,\"a,\"\"b\"\"\",");
+    let sale = Sale {
+        wide: i128::MIN,
+        at: crate::EventTime::from_millis(1).unwrap(),
+        price: "-1.50".parse().unwrap(),
+        open: true,
+    };
+    let mut out = Vec::new();
+    encode_csv_into(&sale, &mut out).unwrap();
+    let csv = Csv::new(["wide", "at", "price", "open"]).unwrap();
+    assert_eq!(csv.decode(&raw(&out)), Ok(Some(sale)), "{}", String::from_utf8_lossy(&out));
+}
+
+#[test]
+fn what_can_not_be_a_line_leaves_the_output_as_it_was() {
+    let mut out = b"before".to_vec();
+    let click = |page: &str| Click { user: 1, page: page.into(), note: None };
+    for page in ["a\nb", "a\rb"] {
+        let error = encode_csv_into(&click(page), &mut out).unwrap_err();
+        assert_eq!(error.kind(), Kind::Input);
+        assert!(error.message().contains("line break"), "{error}");
+    }
+    let nested = std::collections::BTreeMap::from([(1, click("x"))]);
+    assert_eq!(encode_csv_into(&nested, &mut out).unwrap_err().kind(), Kind::Input);
+    assert_eq!(out, b"before");
+}
+
 proptest! {
+    #[test]
+    fn what_is_written_is_read(user: u64, page in "[^\r\n]*", note: Option<i32>) {
+        let click = Click { user, page, note };
+        let mut out = Vec::new();
+        encode_csv_into(&click, &mut out).unwrap();
+        prop_assert_eq!(decode(&clicks(), &out), Ok(Some(click)));
+    }
+
     #[test]
     fn reads_what_another_writer_wrote(row in proptest::collection::vec("[^\r\n]*", 1..6)) {
         let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
