@@ -7,7 +7,7 @@
 
 use crate::error::{Error, Kind};
 use crate::ids::{Generation, Lane, Tick};
-use crate::ticks::counts::{Counter, Verdict};
+use crate::ticks::counts::Counter;
 use crate::ticks::record::{Open, SnapshotRecord};
 
 pub mod lanes;
@@ -149,8 +149,10 @@ pub fn before_claim(program: &str, log: &Counter) -> MayLead {
     match log.in_force() {
         None => MayLead::Yes { base: None },
         Some(open) if open.program == program => {
-            let own = log.snapshots().iter().map(|s| s.tick).filter(|t| *t >= log.progress_floor());
-            MayLead::Yes { base: open.base.map(|base| own.min().map_or(base, |own| own.max(base))) }
+            let proven = log.progress_floor();
+            let own = log.snapshots().iter().map(|s| s.tick).filter(|t| *t >= proven).min();
+            let base = open.base.map(|base| if proven > base { own.unwrap_or(base) } else { base });
+            MayLead::Yes { base }
         }
         Some(open) => at_end(open, log.snapshots(), end),
     }
@@ -217,36 +219,6 @@ pub fn after_progress(open: &Open, log: &Counter, held: &[Held]) -> MayLead {
         }
     }
     MayLead::Yes { base: open.base }
-}
-
-/// What a leader does about a record that it reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRecord {
-    /// It is one's own and counts: act on it.
-    Act,
-    /// It does not exist.
-    Ignore,
-    /// End at once; this generation leads. What was released stays true and may be finished.
-    End {
-        /// Who leads.
-        by: Generation,
-    },
-}
-
-/// PROTOCOL 8, as [`crate::ticks::log::thread`] does it: a counted record that is not one's own ends the leader, a newer open above all;
-/// so does one's own record that does not count because of it.
-pub fn on_record(
-    own: bool,
-    generation: Generation,
-    verdict: Verdict,
-    newest: Generation,
-) -> OnRecord {
-    match (own, verdict) {
-        (true, Verdict::Counts) => OnRecord::Act,
-        (false, Verdict::Counts) => OnRecord::End { by: generation },
-        (true, Verdict::Not(_)) => OnRecord::End { by: newest },
-        (false, Verdict::Not(_)) => OnRecord::Ignore,
-    }
 }
 
 #[cfg(test)]

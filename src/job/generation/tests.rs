@@ -1,7 +1,6 @@
 use super::lanes::{Wanted, next_sinks};
 use super::*;
 use crate::sinks::Progress;
-use crate::ticks::counts::Why;
 use crate::ticks::fixtures::*;
 use crate::ticks::record::{Record, SinkDecl};
 use std::collections::BTreeMap;
@@ -159,20 +158,6 @@ fn a_takeover_by_the_same_program_changes_no_sink() {
     assert_eq!(sinks, first);
     let open = opened("one", None, sinks);
     assert_eq!(after_open(&open, &with_open(&records, &open)), yes(None));
-}
-
-/// PROTOCOL 8.
-#[test]
-fn what_a_leader_does_about_a_record() {
-    let [own, other] = [Generation(2), Generation(3)];
-    let counts = Verdict::Counts;
-    let not = Verdict::Not(Why::NotOpen(Some(other)));
-    let end = OnRecord::End { by: other };
-    assert_eq!(on_record(true, own, counts, own), OnRecord::Act);
-    assert_eq!(on_record(true, own, not, other), end, "D3: acknowledged, does not count");
-    assert_eq!(on_record(false, other, counts, other), end);
-    assert_eq!(on_record(false, own, counts, own), OnRecord::End { by: own }, "a double");
-    assert_eq!(on_record(false, other, not, own), OnRecord::Ignore);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! append, mark, cut -> bounded queue -> one append of all that waits -> counted -> on(Event)
 //!                                       nothing waits for a while: read, so that a newer leader is noticed (PROTOCOL 8)
 //! ```
-//! `on` is called on the log's thread, in the order of the log, and holds it up. After [`Event::Deposed`] or [`Event::Failed`] nothing
+//! `on` is called on the log's thread, in the order of the log, and holds it up; it must not append, which may wait for this thread. After [`Event::Deposed`] or [`Event::Failed`] nothing
 //! more is appended and nothing more is called.
 
 use super::{Entry, Log};
@@ -30,6 +30,34 @@ pub enum Event {
     },
     /// The log can't be used any more: the generation ends, and whether the records without [`Event::Counted`] are in the log is open.
     Failed(Error),
+}
+
+/// What a leader does about a record that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRecord {
+    /// It is one's own and counts: act on it.
+    Act,
+    /// It does not exist.
+    Ignore,
+    /// End at once; this generation leads. What was released stays true and may be finished.
+    End {
+        /// Who leads.
+        by: Generation,
+    },
+    /// One's own record could not count, whoever leads: it should not have been appended.
+    Defect(Why),
+}
+
+/// PROTOCOL 8: a counted record that is not one's own ends the leader, a newer open above all; so does an own record that does not count
+/// because of one (D3). `generation` is the record's.
+pub fn on_record(own: bool, generation: Generation, verdict: Verdict) -> OnRecord {
+    match (own, verdict) {
+        (true, Verdict::Counts) => OnRecord::Act,
+        (false, Verdict::Counts) => OnRecord::End { by: generation },
+        (false, Verdict::Not(_)) => OnRecord::Ignore,
+        (true, Verdict::Not(Why::NotOpen(Some(by)))) if by > generation => OnRecord::End { by },
+        (true, Verdict::Not(why)) => OnRecord::Defect(why),
+    }
 }
 
 /// Settings of a [`LogThread`].
@@ -120,13 +148,14 @@ pub struct LogThread {
 }
 
 impl LogThread {
-    /// Starts the thread for `generation`, whose open counts: `counter` has been fed everything up to it.
+    /// Starts the thread for `generation`, whose open counts: `counter` has been fed everything up to it. From here on the counter keeps no
+    /// tick records.
     ///
     /// # Errors
     /// `Fenced` if it is not the newest open that counts, `Retry` if the system gives no thread.
     pub fn start(
         log: Box<dyn Log>,
-        counter: Counter,
+        mut counter: Counter,
         generation: Generation,
         settings: Settings,
         on: impl FnMut(Event) + Send + 'static,
@@ -135,6 +164,7 @@ impl LogThread {
             let by = counter.generation().unwrap_or_default();
             return Err(deposed(log.as_ref(), generation, by));
         }
+        counter.forget_ticks(Tick::MAX);
         let (requests, queue) = sync_channel(settings.queue_records);
         let shared = Arc::new(Shared {
             last_tick: AtomicU64::new(counter.last_tick()),
@@ -236,16 +266,16 @@ impl Holder {
 
     fn count(&mut self, entry: Entry) -> Result<(), Ended> {
         let Entry { position, record, own } = entry;
-        match (own, self.counter.feed(position, &record)) {
-            (true, Verdict::Counts) => {
+        let verdict = self.counter.feed(position, &record);
+        match on_record(own, record.generation(), verdict) {
+            OnRecord::Act => {
                 self.shared.last_tick.store(self.counter.last_tick(), Ordering::Release);
                 (self.on)(Event::Counted(record));
                 Ok(())
             }
-            (false, Verdict::Counts) => Err(self.depose(record.generation())),
-            (false, Verdict::Not(_)) => Ok(()),
-            (true, Verdict::Not(Why::NotOpen(Some(by)))) => Err(self.depose(by)),
-            (true, Verdict::Not(why)) => Err(self.fail(Error::internal(format!(
+            OnRecord::Ignore => Ok(()),
+            OnRecord::End { by } => Err(self.depose(by)),
+            OnRecord::Defect(why) => Err(self.fail(Error::internal(format!(
                 "{}: {} was appended and does not count: {why}",
                 self.log.describe(),
                 record.describe()

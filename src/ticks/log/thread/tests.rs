@@ -42,6 +42,7 @@ fn every_own_record_is_told_in_order_and_stop_gives_all_back() {
     let (_, counter) = thread.stop();
     assert_eq!(events.iter().collect::<Vec<_>>(), records.clone().map(Event::Counted));
     assert_eq!((counter.last_tick(), appender.last_tick()), (2, 2));
+    assert_eq!(counter.ticks_after(2).err().unwrap().kind(), Kind::Internal, "none are kept");
     assert_eq!(log.records()[1..], records);
     assert_eq!(appender.append(tick(1, 3)).unwrap_err().kind(), Kind::Internal);
     assert_eq!(log.records().len(), 5);
@@ -115,6 +116,31 @@ fn a_newer_open_before_ones_own_record_deposes() {
     assert_eq!(error.kind(), Kind::Fenced);
     assert!(error.message().contains("generation 2 leads now"), "{error}");
     assert_eq!(appender.last_tick(), 1);
+}
+
+/// PROTOCOL 8.
+#[test]
+fn what_a_leader_does_about_a_record() {
+    let [older, own, newer] = [1, 2, 3].map(Generation);
+    let not_open = |g| Verdict::Not(Why::NotOpen(Some(g)));
+    let opened = Verdict::Not(Why::OpenedBefore(newer));
+    let jump = Why::NotNext(4);
+    let end = |by| OnRecord::End { by };
+    let defect = OnRecord::Defect;
+    #[rustfmt::skip]
+    let table = [
+        ("own, counts", true, own, Verdict::Counts, OnRecord::Act),
+        ("D3: own, acknowledged, behind a newer open", true, own, not_open(newer), end(newer)),
+        ("own, the open was never appended", true, own, not_open(older), defect(Why::NotOpen(Some(older)))),
+        ("own, out of turn", true, own, Verdict::Not(jump), defect(jump)),
+        ("a newer open", false, newer, Verdict::Counts, end(newer)),
+        ("a double of oneself", false, own, Verdict::Counts, end(own)),
+        ("a zombie's tick", false, older, not_open(own), OnRecord::Ignore),
+        ("a loser's open", false, older, opened, OnRecord::Ignore),
+    ];
+    for (name, is_own, generation, verdict, expected) in table {
+        assert_eq!(on_record(is_own, generation, verdict), expected, "{name}");
+    }
 }
 
 /// PROTOCOL 8: an idle zombie notices by looking.
