@@ -1,6 +1,7 @@
 //! The Kafka source and the Kafka sink on a real broker, by the contracts that the engine uses.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod contract;
 mod phases;
 mod sink;
 mod source;
