@@ -32,6 +32,14 @@ struct Held {
     lanes: Vec<HeldLane>,
 }
 
+/// A lane whose mark is committed.
+struct Taken {
+    producer: LaneProducer,
+    mark: Mark,
+    /// The offset of the mark.
+    at: u64,
+}
+
 struct HeldLane {
     producer: LaneProducer,
     progress: Option<Progress>,
@@ -52,22 +60,47 @@ impl Kafka {
         format!("kafka topic {} sink {} lane {}", self.settings.topic, self.sink, lane.0)
     }
 
-    /// Takes one lane over, marks it and reads its progress.
-    fn take(
-        &self,
-        identity: &Identity,
-        lane: Lane,
-        progress_topic: &str,
-        scanner: &Scanner,
-    ) -> Result<HeldLane> {
+    /// Takes one lane over and marks it.
+    fn take(&self, identity: &Identity, lane: Lane, progress_topic: &str) -> Result<Taken> {
         let id = format!("{}.{}.{}", identity.job, self.sink, lane.0);
         let place = self.place(lane);
-        let mut producer =
-            LaneProducer::init(&self.settings, place.clone(), &id, progress_topic, lane)?;
+        let mut producer = LaneProducer::init(&self.settings, place, &id, progress_topic, lane)?;
         let mark = Mark::new(identity, &self.sink, lane, random::nonce());
         let at = producer.commit_mark(&mark)?;
-        let error = match scanner.settled(progress_topic, &mark, at)? {
-            Settled::Own(progress) => return Ok(HeldLane { producer, progress }),
+        Ok(Taken { producer, mark, at })
+    }
+
+    /// Takes all lanes over, each on a thread of its own since each waits for the broker several times.
+    fn take_all(
+        &self,
+        identity: &Identity,
+        lanes: u16,
+        progress_topic: &str,
+    ) -> Result<Vec<Taken>> {
+        std::thread::scope(|scope| {
+            let takers: Vec<_> = (0..lanes)
+                .map(|lane| scope.spawn(move || self.take(identity, Lane(lane), progress_topic)))
+                .collect();
+            let taken = takers.into_iter().map(|taker| {
+                let died =
+                    || Error::internal(format!("{}: taking a lane panicked", self.describe()));
+                taker.join().map_err(|_| died())?
+            });
+            taken.collect()
+        })
+    }
+
+    /// Reads the progress of a lane that was taken.
+    fn progress(
+        &self,
+        identity: &Identity,
+        taken: &Taken,
+        progress_topic: &str,
+        scanner: &Scanner,
+    ) -> Result<Option<Progress>> {
+        let (place, at) = (self.place(taken.mark.lane), taken.at);
+        let error = match scanner.settled(progress_topic, &taken.mark, at)? {
+            Settled::Own(progress) => return Ok(progress),
             Settled::Unmarked => Error::new(
                 Kind::Retry,
                 format!(
@@ -179,11 +212,15 @@ impl Writer for Kafka {
         }
         let partitions =
             if self.retired { 0 } else { topics::partitions(&scanner, &self.settings)? };
-        let lanes = (0..lanes)
-            .map(|lane| self.take(identity, Lane(lane), &progress_topic, &scanner))
-            .collect::<Result<Vec<_>>>()?;
-        let progress = lanes.iter().map(|lane| lane.progress.clone()).collect();
-        self.held = Some(Held { identity: identity.clone(), partitions, lanes });
+        let mut held = Vec::with_capacity(usize::from(lanes));
+        for taken in self.take_all(identity, lanes, &progress_topic)? {
+            let progress = self.progress(identity, &taken, &progress_topic, &scanner)?;
+            held.push(HeldLane { producer: taken.producer, progress });
+        }
+        // A consumer takes a tenth of a second to close, for which nobody need wait.
+        std::thread::spawn(move || drop(scanner));
+        let progress = held.iter().map(|lane| lane.progress.clone()).collect();
+        self.held = Some(Held { identity: identity.clone(), partitions, lanes: held });
         Ok(progress)
     }
 

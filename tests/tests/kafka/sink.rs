@@ -410,6 +410,8 @@ fn a_broker_killed_at_any_step_costs_nothing_but_time() {
             finish(&mut sink, 1, &ticks);
         }
     }
+    // A commit that was answered is decided, but readers may not see it yet: whoever takes the lane waits until they do.
+    assert_eq!(whole(sink.fence(&identity(1), 1).unwrap()[0].as_ref()), Some(5));
     assert_eq!(seen(&client, "outage"), values(&ticks));
 }
 
