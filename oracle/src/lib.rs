@@ -31,7 +31,8 @@
 //! | `proof-top` | changelog | the [`Rules::top`] auctions of each category with most bids of all time, ties by lower auction; only auctions that are known and have bids | V = `{"category":..,"auction":..,"bids":..}`, K is not looked at |
 //! | `proof-components` | changelog | for each node of a present edge the least node of its connected component | K = node, V = label |
 //!
-//! Three of the tables are served too, with the same keys and values: the views `joined`, `top` (rows) and `components`.
+//! A topic's name without `proof-` is the name of its sink. Three of the tables are served too, with the same keys and values: the
+//! views `joined`, `top` and `component`.
 //!
 //! # Rules of time
 //! A record's *stamp* is the greatest event time of its partition *before* it, minus the lag; the first has none. A bid is late

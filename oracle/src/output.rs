@@ -93,7 +93,19 @@ impl Output {
     /// The input topic.
     pub const INPUT_TOPIC: &str = "proof-events";
 
-    /// The topic's name, which is the sink's too.
+    /// The sink's name in the dataflow.
+    pub fn sink(self) -> &'static str {
+        match self {
+            Output::Live => "live",
+            Output::Counts => "counts",
+            Output::Late => "late",
+            Output::Joined => "joined",
+            Output::Top => "top",
+            Output::Components => "components",
+        }
+    }
+
+    /// The topic's name.
     pub fn topic(self) -> &'static str {
         match self {
             Output::Live => "proof-live",

@@ -1,6 +1,5 @@
 //! When to kill, and what a kill hit. Pure: facts in, decisions out.
 
-use crate::phase::Phase;
 use tidemark_oracle::Random;
 
 /// What a kill is meant to hit, and, judged afterwards, what it hit.
@@ -90,15 +89,20 @@ pub fn next(tally: &Tally, quota: &Tally, kills_left: usize, random: &mut Random
         [usize::try_from(random.below(4)).expect("below 4")]
 }
 
-/// Whether `phase` is the moment to kill for what is aimed at. `Elsewhere` takes any phase line.
-pub fn is_moment(aim: Spot, phase: &Phase) -> bool {
+/// The phase at whose line to kill, for what is aimed at; `None` is any. Mostly the one that hits best, now and then a neighbour.
+pub fn moment(aim: Spot, random: &mut Random) -> Option<&'static str> {
+    let dice = random.below(10);
     match aim {
-        // At `commit` the decision is under way, at `begin` the broker does not know of the transaction yet.
-        Spot::Transaction => phase.name == "sink-transaction-rows",
-        // Segments and manifest are there, the record is about to be appended.
-        Spot::Snapshot => phase.name == "snapshot-written",
-        Spot::Recovery => phase.name.starts_with("recovery-"),
-        Spot::Elsewhere => true,
+        // At `begin` the broker does not know of the transaction yet, at `commit` the decision is under way.
+        Spot::Transaction => Some(match dice {
+            0 => "sink-transaction-begin",
+            1 => "sink-transaction-commit",
+            _ => "sink-transaction-rows",
+        }),
+        // When they are written, segments and manifest are there, and the record is about to be appended.
+        Spot::Snapshot => Some(if dice == 0 { "snapshot-begin" } else { "snapshot-written" }),
+        Spot::Recovery => Some(if dice < 5 { "recovery-restore" } else { "recovery-replay" }),
+        Spot::Elsewhere => None,
     }
 }
 

@@ -181,7 +181,7 @@ fn ask(asking: &Asking, mut random: Random, end: &AtomicBool) -> Result<Seen> {
         let as_of = old.map(|answer: &Answer| answer.tick);
         let mut path = match question {
             Question::Joined(auction) => format!("/api/v1/views/joined?key={auction}"),
-            Question::Component(node) => format!("/api/v1/views/components?key={node}"),
+            Question::Component(node) => format!("/api/v1/views/component?key={node}"),
             Question::Top => "/api/v1/views/top?limit=1000".to_owned(),
         };
         if let Some(tick) = as_of {

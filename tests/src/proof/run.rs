@@ -139,7 +139,7 @@ pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
     let config = folder.join("proof.toml");
     std::fs::write(&config, settings(&broker.bootstrap()))?;
     let generator = Generator::new(plan.seed, PARTITIONS as u64);
-    let sinks = Output::ALL.map(Output::topic);
+    let sinks = Output::ALL.map(Output::sink);
     let http = free_port()?;
     let auctions = plan.events * 3 / 50;
     let mut running = Running {
@@ -200,7 +200,7 @@ fn settings(bootstrap: &str) -> String {
          [snapshots]\ninterval = \"1s\"\n\n[source.{SOURCE}]\nidle = \"1h\"\n"
     );
     for output in Output::ALL {
-        text.push_str(&format!("\n[sink.{}]\nreplication = 1\n", output.topic()));
+        text.push_str(&format!("\n[sink.{}]\nreplication = 1\n", output.sink()));
     }
     text
 }
@@ -254,14 +254,14 @@ impl Running<'_> {
 
     /// Waits until the engine leads, and notes what its recovery replayed.
     fn lead(&mut self, engine: &Engine) -> Result<()> {
-        let (_, leading) = engine.wait_phase(0, LONG, |phase| phase.name == "leading")?;
+        engine.wait_phase(0, LONG, |phase| phase.name == "leading")?;
         let lines = engine.stderr().since(0);
         let mut phases = lines.iter().rev().filter_map(|line| Phase::parse(line));
-        let Some(restore) = phases.find(|phase| phase.name == "recovery-restore") else {
-            return Ok(());
-        };
-        let restored = restore.number("tick").unwrap_or_default();
-        let end = leading.number("tick").unwrap_or_default().saturating_sub(1);
+        let replay = phases.find(|phase| phase.name == "recovery-replay");
+        let replay = replay.as_ref().and_then(|p| Some((p.number("from")?, p.number("to")?)));
+        let (restored, end) = replay.ok_or_else(|| {
+            Failure::new("an engine leads that did not say from where to where it replayed")
+        })?;
         let counted = self.counted()?;
         let expected = counted.records_between(restored + 1, end);
         let replayed = metric(engine, "replayed_records_total")?;
@@ -292,8 +292,10 @@ impl Running<'_> {
     /// Kills the engine at the moment for `aim`.
     fn kill(&mut self, engine: &mut Engine, aim: Spot) -> Result<()> {
         let from = if aim == Spot::Recovery { 0 } else { engine.stderr().next() };
+        let moment = aim::moment(aim, &mut self.random);
         let found = engine.stderr().wait_from(from, MOMENT, |line| {
-            line.contains(TARGET) && Phase::parse(line).is_some_and(|p| aim::is_moment(aim, &p))
+            let phase = line.contains(TARGET).then(|| Phase::parse(line)).flatten();
+            phase.is_some_and(|phase| moment.is_none_or(|moment| phase.name == moment))
         });
         let at_ms = wall_ms();
         engine.kill()?;
@@ -312,8 +314,9 @@ impl Running<'_> {
             uncounted_segments: self.counted()?.uncounted_segments(&self.state)?,
         };
         say(&format!(
-            "kill {}: aimed at {aim:?}, {} events in",
+            "kill {}: aimed at {aim:?} ({}), {} events in",
             self.kills.len() + 1,
+            moment.unwrap_or("at any line"),
             self.pacer.sent()
         ));
         self.kills.push(Kill { aim, at_ms, evidence });
@@ -367,7 +370,7 @@ impl Running<'_> {
     /// The progress that was read live, once it has come to the end of its topics.
     fn all_progress(&self) -> Result<Vec<Progress>> {
         for output in Output::ALL {
-            let records = self.client.read_committed(&progress::topic(DATAFLOW, output.topic()))?;
+            let records = self.client.read_committed(&progress::topic(DATAFLOW, output.sink()))?;
             let all: Vec<_> = records.iter().map(Progress::read).collect::<Result<_>>()?;
             if let Some(last) = all.into_iter().flatten().last() {
                 self.progress.wait(0, LONG, |progress| *progress == last)?;

@@ -1,4 +1,5 @@
 use super::*;
+use std::collections::BTreeSet;
 
 #[test]
 fn a_kill_counts_only_by_evidence() {
@@ -48,12 +49,14 @@ fn what_is_lacking_is_aimed_at_in_time() {
 }
 
 #[test]
-fn moments_are_phase_lines() {
-    let phase = |name: &str| Phase { name: name.into(), fields: Default::default() };
-    assert!(is_moment(Spot::Transaction, &phase("sink-transaction-rows")));
-    assert!(!is_moment(Spot::Transaction, &phase("sink-transaction-committed")));
-    assert!(is_moment(Spot::Snapshot, &phase("snapshot-written")));
-    assert!(!is_moment(Spot::Snapshot, &phase("snapshot-counted")));
-    assert!(is_moment(Spot::Recovery, &phase("recovery-replay")));
-    assert!(!is_moment(Spot::Recovery, &phase("leading")));
+fn every_moment_is_chosen_and_belongs_to_its_aim() {
+    let mut random = Random::new(4);
+    let mut of = |aim| (0..200).map(|_| moment(aim, &mut random)).collect::<BTreeSet<_>>();
+    let all = |names: &[&'static str]| names.iter().copied().map(Some).collect::<BTreeSet<_>>();
+    let begin_rows_commit =
+        ["sink-transaction-begin", "sink-transaction-rows", "sink-transaction-commit"];
+    assert_eq!(of(Spot::Transaction), all(&begin_rows_commit));
+    assert_eq!(of(Spot::Snapshot), all(&["snapshot-begin", "snapshot-written"]));
+    assert_eq!(of(Spot::Recovery), all(&["recovery-restore", "recovery-replay"]));
+    assert_eq!(of(Spot::Elsewhere), BTreeSet::from([None]));
 }

@@ -88,7 +88,8 @@ fn wrong_answers_are_found() {
 
 #[test]
 fn bodies_are_read() {
-    let body = r#"{"view":"components","generation":3,"tick":20,"rows":[{"key":6,"value":2}],"next":null}"#;
+    let body =
+        r#"{"view":"component","generation":3,"tick":20,"rows":[{"key":6,"value":2}],"next":null}"#;
     let answer = read(body, 1, Question::Component(6), Some(20)).unwrap();
     assert_eq!((answer.generation, answer.tick, answer.as_of), (3, 20, true));
     assert_eq!(answer.rows, BTreeSet::from([Row::Component { node: 6, label: 2 }]));
