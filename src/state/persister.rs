@@ -238,6 +238,12 @@ impl Handle {
         self.queue.held()
     }
 
+    /// Ends the persister, as dropping it does but without waiting for its thread: hand-overs that wait return, later changes
+    /// are thrown away. A job that fails calls it before it waits for its workers, one of which a dead store may hold up.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+
     /// Its figures.
     pub fn counters(&self) -> &Counters {
         &self.counters

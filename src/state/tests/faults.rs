@@ -153,6 +153,7 @@ fn a_persister_that_ends_lets_waiting_workers_go() {
     while handle.counters().waiting.load(Ordering::Relaxed) == 0 {
         stuck(&world);
     }
-    drop(world);
+    handle.close();
     worker.join().unwrap();
+    assert!(world.events.iter().all(|event| matches!(event, Event::Retrying(_))));
 }
