@@ -344,3 +344,33 @@ fn no_client_sees_its_tick_go_back() {
         }
     }
 }
+
+/// Files below `folder` that name one of `words`.
+fn naming(folder: &std::path::Path, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(naming(&path, words));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            if words.iter().any(|word| text.contains(word)) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_other_module_knows_warp_and_views_know_no_dataflow() {
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let knowing = naming(&source, &["warp::", "hyper_util::"]);
+    assert!(knowing.len() >= 2, "the door itself knows it: {knowing:?}");
+    let door = source.join("http").display().to_string();
+    assert_eq!(knowing.iter().find(|path| !path.starts_with(&door)), None);
+    let front = ["timely::", "differential_dataflow::"];
+    for module in ["views", "telemetry"] {
+        assert_eq!(naming(&source.join(module), &front), [""; 0], "{module}");
+    }
+}

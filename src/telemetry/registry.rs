@@ -183,6 +183,8 @@ impl Registry {
         let mut out = String::new();
         for (name, family) in self.lock().iter() {
             let Some(kind) = family.series.values().next().map(Series::kind) else { continue };
+            // A sum that comes as a fraction from elsewhere (processor seconds) is set, but only grows.
+            let kind = if name.ends_with("_total") { "counter" } else { kind };
             put(&mut out, format_args!("# HELP {name} {}\n# TYPE {name} {kind}\n", family.help));
             for (labels, series) in &family.series {
                 render_series(&mut out, name, labels, series);

@@ -24,5 +24,7 @@ fn this_process_has_memory_and_files() {
     assert!(process.resident_bytes >= held.len() as u64, "{process:?}");
     assert!(process.open_fds >= 3 && process.threads >= 1, "{process:?}");
     report(&registry);
-    assert!(registry.render().contains("process_resident_memory_bytes "));
+    let text = registry.render();
+    assert!(text.contains("\nprocess_resident_memory_bytes "), "{text}");
+    assert!(text.contains("# TYPE process_cpu_seconds_total counter\n"), "{text}");
 }
