@@ -111,7 +111,7 @@ pub enum Log {
         /// The topic.
         topic: String,
         /// Replicas when it is made.
-        replication: i32,
+        replication: u16,
     },
 }
 

@@ -1,5 +1,27 @@
-//! A running job: what drives the workers and what they share. No operator and no connector is made here.
+//! A running job: who leads it, from where it goes on, what drives its workers. No operator and no connector is known here.
 
 pub mod claim;
+pub(crate) mod coordinator;
+mod discovery;
+pub mod engine;
+pub(crate) mod failure;
 pub mod generation;
+pub(crate) mod inlets;
+mod keeper;
+pub(crate) mod observe;
+pub mod pace;
+pub(crate) mod ports;
+pub mod setup;
 pub mod shared;
+pub(crate) mod upgrade;
+pub(crate) mod worker;
+pub(crate) mod writers;
+
+use crate::row::Schema;
+use crate::state::restore::Snapshot;
+
+/// The schemas of key and state under which a snapshot has a uid; `None` if it has no such uid.
+pub(crate) fn stored_schema(snapshot: &Snapshot, uid: &str) -> Option<(Schema, Schema)> {
+    let stored = snapshot.manifest().kept(uid)?;
+    serde_json::from_value(stored.schema.clone()).ok()
+}

@@ -51,6 +51,26 @@ pub struct Progress {
     pub watermarks: BTreeMap<String, i64>,
 }
 
+impl Progress {
+    /// The progress of a lane of which only is known that it has everything through `tick`.
+    pub(crate) fn whole(identity: &Identity, tick: Tick) -> Progress {
+        Progress {
+            job: identity.job.clone(),
+            sink: String::new(),
+            lane: Lane(0),
+            program: identity.program.clone(),
+            generation: identity.generation,
+            nonce: identity.nonce,
+            tick,
+            rows: 0,
+            digest: 0,
+            last: true,
+            next_offsets: BTreeMap::new(),
+            watermarks: BTreeMap::new(),
+        }
+    }
+}
+
 /// The generation under which a sink writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -110,6 +130,11 @@ pub trait Writer: Send {
     /// # Errors
     /// `Fenced` if a higher generation's mark is found, `Retry` if the other side can't be reached in time, `Config` if it refuses.
     fn fence(&mut self, identity: &Identity, lanes: u16) -> Result<Vec<Option<Progress>>>;
+
+    /// Whether progress outlives the process. A sink that does not remember is at least once.
+    fn remembers(&self) -> bool {
+        true
+    }
 
     /// Commits these ticks, one after the other, each with its progress, whole or not at all as far as the chunk limit allows.
     /// Ticks of a lane ascend. Called only after [`Writer::fence`].

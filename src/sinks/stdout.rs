@@ -43,6 +43,10 @@ impl<W: Write + Send> StreamWriter<W> {
 }
 
 impl<W: Write + Send> Writer for StreamWriter<W> {
+    fn remembers(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         format!("standard output (sink {})", self.sink)
     }

@@ -1,0 +1,27 @@
+//! What users call: flow, stream, table, endpoints. Nothing here reads a clock, a file or a network.
+
+pub(crate) mod context;
+pub mod endpoint;
+mod plan;
+mod rec;
+mod serve;
+mod sink;
+mod source;
+mod stream;
+mod table;
+
+pub use context::Flow;
+pub use endpoint::{Append, Changelog, Endpoint, Upsert};
+pub use plan::{KeptPlan, Plan, SinkPlan, SourcePlan, ViewPlan};
+pub use rec::Rec;
+pub use serve::Served;
+pub(crate) use sink::order_rows;
+pub use sink::{Connecting, SinksTo};
+pub use source::{DeadLetter, Lag, OnError, Source, SourceOptions};
+pub use stream::{KeyedStream, Stream};
+pub use table::{KeyedTable, Table};
+
+pub(crate) use rec::UNKNOWN;
+
+/// A dataflow: called once on every worker, and once without input to learn its plan. It must build the same graph each time.
+pub type Build = fn(&Flow<'_>);

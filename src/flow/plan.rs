@@ -1,0 +1,121 @@
+//! What a dataflow declares, learned by building it once without input.
+
+use crate::row::Schema;
+use crate::views::kind::ViewKind;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// A place in the user's code, "visits.rs:12".
+pub(crate) type Place = &'static Location<'static>;
+
+/// What a dataflow declares: enough to open it, to explain it, and to refuse it.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The sources in the order of their declaration.
+    pub sources: Vec<SourcePlan>,
+    /// The sinks in the order of their declaration.
+    pub sinks: Vec<SinkPlan>,
+    /// Kept state in the order of its declaration; the index is the state's number in memory.
+    pub kept: Vec<KeptPlan>,
+    /// The served views.
+    pub views: Vec<ViewPlan>,
+    /// What is wrong with the dataflow, each with its place.
+    pub problems: Vec<String>,
+}
+
+/// A declared source.
+#[derive(Clone, Debug)]
+pub struct SourcePlan {
+    /// The name that configuration uses.
+    pub name: String,
+    /// The transport that the code names, as configuration keys.
+    pub defaults: BTreeMap<String, String>,
+    /// The bound on disorder in microseconds; `None` without event time.
+    pub lag: Option<i64>,
+    /// The row's schema.
+    pub schema: Schema,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// A declared sink.
+#[derive(Clone, Debug)]
+pub struct SinkPlan {
+    /// The name that configuration uses.
+    pub name: String,
+    /// The transport that the code names, as configuration keys.
+    pub defaults: BTreeMap<String, String>,
+    /// `append`, `upsert` or `changelog`.
+    pub mode: &'static str,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// Declared kept state.
+#[derive(Clone, Debug)]
+pub struct KeptPlan {
+    /// The stable name.
+    pub uid: String,
+    /// What keeps it: "upsert", "aggregate (count, sum)", "window tumbling 10s ..."; a change is refused.
+    pub operator: String,
+    /// Schema of the key.
+    pub key: Schema,
+    /// Schema of the state.
+    pub state: Schema,
+    /// What bounds its size, for `explain`.
+    pub bound: String,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// A declared view.
+#[derive(Clone)]
+pub struct ViewPlan {
+    /// The view without its types.
+    pub kind: Arc<dyn ViewKind>,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+impl fmt::Debug for ViewPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewPlan").field("decl", self.kind.decl()).finish_non_exhaustive()
+    }
+}
+
+impl ViewPlan {
+    /// The name in the route.
+    pub fn name(&self) -> &str {
+        &self.kind.decl().name
+    }
+}
+
+impl Plan {
+    /// Notes a problem at `place`.
+    pub(crate) fn problem(&mut self, place: Place, text: impl std::fmt::Display) {
+        self.problems.push(format!("{}:{}: {text}", place.file(), place.line()));
+    }
+
+    /// Notes a problem if one of `earlier` has this name already.
+    pub(crate) fn once<'a>(
+        &mut self,
+        what: &str,
+        name: &str,
+        place: Place,
+        earlier: impl Iterator<Item = (&'a str, Place)>,
+    ) {
+        let clash = earlier.into_iter().find(|(other, _)| *other == name).map(|(_, at)| at);
+        if let Some(first) = clash {
+            self.problem(
+                place,
+                format_args!(
+                    "{what} {name:?} is used twice; first at {}:{}",
+                    first.file(),
+                    first.line()
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Sinks as a dataflow declares them: which changes they take, how rows are encoded, and in which one order they go out.
+//!
+//! Law: the rows of a lane at a tick, and their order, are a function of the tick's consolidated changes. Nothing of arrival,
+//! workers or hash maps is in it. Order: (shard, key, retractions first, row bytes), for streams with the position after the key.
+
+use super::context::Flow;
+use super::endpoint::{Append, Changelog, Endpoint, Upsert};
+use super::plan::{Place, SinkPlan};
+use super::{KeyedTable, Stream, Table};
+use crate::error::{Error, Kind, Result};
+use crate::formats::encode_json;
+use crate::hash::shard;
+use crate::ids::{Diff, Tick};
+use crate::job::ports::{Mode, OutRow, Pending, SinkPort};
+use crate::row::Row;
+use crate::sinks;
+use serde::Serialize;
+use std::panic::Location;
+use std::rc::Rc;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::probe::Probe;
+
+/// What can be written to a sink of kind `M`.
+pub trait SinksTo<M> {
+    /// The rows that the endpoint takes.
+    type Row;
+
+    /// Connects this to the sink.
+    #[doc(hidden)]
+    fn connect(&self, sink: &Connecting<'_>);
+}
+
+/// A sink that is being connected.
+#[doc(hidden)]
+pub struct Connecting<'a> {
+    name: &'a str,
+    keys: std::collections::BTreeMap<String, String>,
+    place: Place,
+}
+
+impl<'s> Flow<'s> {
+    /// Declares a sink: a name, what goes there, and the transport that holds unless configuration says otherwise.
+    #[track_caller]
+    pub fn sink<M, S: SinksTo<M>>(&self, name: &str, rows: &S, endpoint: Endpoint<S::Row, M>) {
+        self.sink_at(name, rows, &endpoint, Location::caller());
+    }
+
+    pub(crate) fn sink_at<M, S: SinksTo<M>>(
+        &self,
+        name: &str,
+        rows: &S,
+        endpoint: &Endpoint<S::Row, M>,
+        place: Place,
+    ) {
+        rows.connect(&Connecting { name, keys: endpoint.keys.clone(), place });
+    }
+}
+
+fn bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    encode_json(value)
+}
+
+/// A keyed row as a value that carries its key.
+#[derive(Serialize)]
+struct Whole<'a, K, V> {
+    key: &'a K,
+    value: &'a V,
+}
+
+impl<D: Row> SinksTo<Append> for Stream<'_, D> {
+    type Row = D;
+
+    fn connect(&self, sink: &Connecting<'_>) {
+        let encoded = encode(&self.inner, &self.flow, sink, |rec| {
+            let value = bytes(&rec.row)?;
+            let shard = shard(&value);
+            Ok(Some(OutRow { shard, key: None, pos: rec.pos.0, value, diff: 1 }))
+        });
+        attach(&self.flow, sink, Mode::Append, self.made_by, &encoded);
+    }
+}
+
+impl<D: Row> SinksTo<Append> for Table<'_, D> {
+    type Row = D;
+
+    fn connect(&self, sink: &Connecting<'_>) {
+        let encoded = encode(&self.rows.inner, &self.flow, sink, |(row, _, diff)| {
+            let value = bytes(row)?;
+            let shard = shard(&value);
+            Ok(Some(OutRow { shard, key: None, pos: 0, value, diff: *diff }))
+        });
+        attach(&self.flow, sink, Mode::Append, "a table", &encoded);
+    }
+}
+
+impl<D: Row> SinksTo<Changelog> for Table<'_, D> {
+    type Row = D;
+
+    fn connect(&self, sink: &Connecting<'_>) {
+        let encoded = encode(&self.rows.inner, &self.flow, sink, |(row, _, diff)| {
+            let value = bytes(row)?;
+            Ok(Some(OutRow { shard: shard(&value), key: None, pos: 0, value, diff: *diff }))
+        });
+        attach(&self.flow, sink, Mode::Changelog, "a table", &encoded);
+    }
+}
+
+impl<K: Row, V: Row> SinksTo<Append> for KeyedTable<'_, K, V> {
+    type Row = V;
+
+    fn connect(&self, sink: &Connecting<'_>) {
+        connect_keyed(self, sink, Mode::Append);
+    }
+}
+
+impl<K: Row, V: Row> SinksTo<Upsert> for KeyedTable<'_, K, V> {
+    type Row = V;
+
+    fn connect(&self, sink: &Connecting<'_>) {
+        connect_keyed(self, sink, Mode::Upsert);
+    }
+}
+
+impl<K: Row, V: Row> SinksTo<Changelog> for KeyedTable<'_, K, V> {
+    type Row = V;
+
+    fn connect(&self, sink: &Connecting<'_>) {
+        connect_keyed(self, sink, Mode::Changelog);
+    }
+}
+
+fn connect_keyed<K: Row, V: Row>(table: &KeyedTable<'_, K, V>, sink: &Connecting<'_>, mode: Mode) {
+    let encoded = encode(&table.rows.inner, &table.flow, sink, move |((key, row), _, diff)| {
+        let bare = bytes(key)?;
+        let value = match mode {
+            Mode::Append => bytes(&Whole { key, value: row })?,
+            Mode::Upsert | Mode::Changelog => bytes(row)?,
+        };
+        Ok(Some(OutRow { shard: shard(&bare), key: Some(bare), pos: 0, value, diff: *diff }))
+    });
+    attach(&table.flow, sink, mode, "a keyed table", &encoded);
+}
+
+/// Encodes rows where they are, before they are sent to their lane; ticks that the sink has are cut before that.
+fn encode<'s, D: Clone + 'static>(
+    stream: &StreamVec<'s, Tick, D>,
+    flow: &Flow<'s>,
+    sink: &Connecting<'_>,
+    row: impl Fn(&D) -> Result<Option<OutRow>> + 'static,
+) -> StreamVec<'s, Tick, OutRow> {
+    let written = flow.context.written.get(sink.name).copied().unwrap_or(0);
+    let (context, name) = (Rc::clone(&flow.context), sink.name.to_owned());
+    stream.clone().unary::<CapacityContainerBuilder<Vec<OutRow>>, _, _, _>(
+        Pipeline,
+        "Encode",
+        move |_, _| {
+            move |input, output| {
+                input.for_each(|stamp, rows| {
+                    if *stamp.least().expect("a message has a time") <= written {
+                        return;
+                    }
+                    let mut session = output.session(&stamp);
+                    for given in rows.drain(..) {
+                        match row(&given) {
+                            Ok(encoded) => session.give_iterator(encoded.into_iter()),
+                            Err(error) => context.failure.fail(error.at(format!("sink {name:?}"))),
+                        }
+                    }
+                });
+            }
+        },
+    )
+}
+
+fn attach<'s>(
+    flow: &Flow<'s>,
+    sink: &Connecting<'_>,
+    mode: Mode,
+    fed_by: &str,
+    rows: &StreamVec<'s, Tick, OutRow>,
+) {
+    {
+        let mut plan = flow.context.plan.borrow_mut();
+        let earlier: Vec<_> = plan.sinks.iter().map(|s| (s.name.clone(), s.place)).collect();
+        plan.once("sink", sink.name, sink.place, earlier.iter().map(|(n, p)| (n.as_str(), *p)));
+        let (name, defaults) = (sink.name.to_owned(), sink.keys.clone());
+        let mode = match mode {
+            Mode::Append => "append",
+            Mode::Upsert => "upsert",
+            Mode::Changelog => "changelog",
+        };
+        plan.sinks.push(SinkPlan { name, defaults, mode, place: sink.place });
+    }
+    let lanes = flow.context.lanes.get(sink.name).copied().unwrap_or(1).max(1);
+    let pending: Pending<OutRow> = Rc::default();
+    let filled = Rc::clone(&pending);
+    let by_lane = Exchange::new(move |row: &OutRow| u64::from(row.shard % lanes));
+    rows.clone()
+        .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(by_lane, "Sink", move |_, _| {
+            move |input, _| {
+                input.for_each(|stamp, rows| {
+                    let tick = *stamp.least().expect("a message has a time");
+                    filled.borrow_mut().entry(tick).or_default().append(rows);
+                });
+            }
+        })
+        .probe_with(&flow.probe);
+    flow.context.sinks.borrow_mut().push(SinkPort {
+        name: sink.name.to_owned(),
+        mode,
+        lanes,
+        fed_by: fed_by.to_owned(),
+        pending,
+    });
+}
+
+/// The rows that go out for the changes of one lane at one tick.
+pub(crate) fn order_rows(
+    port: &SinkPort,
+    tick: Tick,
+    mut rows: Vec<OutRow>,
+) -> Result<Vec<sinks::Row>> {
+    rows.sort_unstable();
+    let mut net: Vec<OutRow> = Vec::with_capacity(rows.len());
+    for row in rows {
+        match net.last_mut() {
+            Some(last) if same(last, &row) => last.diff += row.diff,
+            _ => net.push(row),
+        }
+    }
+    net.retain(|row| row.diff != 0);
+    let place = || format!("sink {:?}, tick {tick}", port.name);
+    let mut out = match port.mode {
+        Mode::Append => append(net, port),
+        Mode::Changelog => Ok(net.into_iter().flat_map(changelog).collect()),
+        Mode::Upsert => upsert(net),
+    }
+    .map_err(|error| error.at(place()))?;
+    if port.mode == Mode::Append {
+        return Ok(out);
+    }
+    out.sort();
+    Ok(out)
+}
+
+fn same(a: &OutRow, b: &OutRow) -> bool {
+    (a.shard, &a.key, a.pos, &a.value) == (b.shard, &b.key, b.pos, &b.value)
+}
+
+fn times(diff: Diff) -> usize {
+    diff.unsigned_abs()
+}
+
+/// Append: nothing may go.
+fn append(rows: Vec<OutRow>, port: &SinkPort) -> Result<Vec<sinks::Row>> {
+    let mut out = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.diff < 0 {
+            return Err(Error::new(
+                Kind::Config,
+                format!(
+                    "{} takes the row {} back, but the sink only appends; use .changelog() or .upsert()",
+                    port.fed_by,
+                    String::from_utf8_lossy(&row.value)
+                ),
+            ));
+        }
+        let count = times(row.diff);
+        let row = sinks::Row { shard: row.shard, key: row.key, diff: 1, value: Some(row.value) };
+        out.extend(std::iter::repeat_n(row, count));
+    }
+    Ok(out)
+}
+
+/// Changelog: each change as often as it happened, its value wrapped with key and diff.
+fn changelog(row: OutRow) -> impl Iterator<Item = sinks::Row> {
+    let diff: i8 = if row.diff < 0 { -1 } else { 1 };
+    let mut value = Vec::with_capacity(row.value.len() + 32);
+    value.push(b'{');
+    if let Some(key) = &row.key {
+        value.extend_from_slice(b"\"key\":");
+        value.extend_from_slice(key);
+        value.push(b',');
+    }
+    value.extend_from_slice(b"\"value\":");
+    value.extend_from_slice(&row.value);
+    value.extend_from_slice(if diff < 0 { b",\"diff\":-1}" } else { b",\"diff\":1}" });
+    let out = sinks::Row { shard: row.shard, key: row.key, diff, value: Some(value) };
+    std::iter::repeat_n(out, times(row.diff))
+}
+
+/// Upsert: the row of each key that stays, or a tombstone.
+fn upsert(rows: Vec<OutRow>) -> Result<Vec<sinks::Row>> {
+    let mut out: Vec<sinks::Row> = Vec::new();
+    for row in rows {
+        let fresh = out.last().is_none_or(|last| last.key != row.key);
+        if fresh {
+            out.push(sinks::Row { shard: row.shard, key: row.key.clone(), diff: 1, value: None });
+        }
+        let last = out.last_mut().expect("just pushed");
+        match row.diff {
+            1 if last.value.is_none() => last.value = Some(row.value),
+            -1 => {}
+            _ => {
+                let key =
+                    String::from_utf8_lossy(row.key.as_deref().unwrap_or_default()).into_owned();
+                return Err(Error::new(
+                    Kind::Input,
+                    format!("two rows have the key {key}; the table is not unique by its key"),
+                ));
+            }
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,284 @@
+//! Streams: records as they arrive, append-only, not kept.
+
+use super::context::Flow;
+use super::plan::{KeptPlan, Place};
+use super::{KeyedTable, Rec, Table};
+use crate::ids::Tick;
+use crate::operators::aggregate::{Accumulate, Aggregate};
+use crate::operators::keep::Counted;
+use crate::operators::keyed::keyed;
+use crate::operators::upsert::Newest;
+use crate::operators::window::{Windowed, Windows, windowed};
+use crate::row::Row;
+use crate::ticks::view::Sources;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::core::Concat;
+use timely::dataflow::operators::generic::Operator;
+
+/// Records as they arrive: append-only and not kept. A cheap clone.
+pub struct Stream<'s, D: 'static> {
+    pub(crate) flow: Flow<'s>,
+    pub(crate) inner: StreamVec<'s, Tick, Rec<D>>,
+    /// The event-time sources that it descends from.
+    pub(crate) sources: Sources,
+    pub(crate) made_by: &'static str,
+}
+
+impl<D: Clone + 'static> Clone for Stream<'_, D> {
+    fn clone(&self) -> Self {
+        let (flow, inner) = (self.flow.clone(), self.inner.clone());
+        Stream { flow, inner, sources: Rc::clone(&self.sources), made_by: self.made_by }
+    }
+}
+
+impl<'s, D: Clone + 'static> Stream<'s, D> {
+    pub(crate) fn new(
+        flow: &Flow<'s>,
+        inner: StreamVec<'s, Tick, Rec<D>>,
+        sources: Sources,
+        made_by: &'static str,
+    ) -> Self {
+        Stream { flow: flow.clone(), inner, sources, made_by }
+    }
+
+    fn step<E: Clone + 'static>(
+        &self,
+        name: &'static str,
+        mut each: impl FnMut(Rec<D>, &mut dyn FnMut(Rec<E>)) + 'static,
+    ) -> Stream<'s, E> {
+        let inner = self.inner.clone().unary::<CapacityContainerBuilder<Vec<Rec<E>>>, _, _, _>(
+            Pipeline,
+            name,
+            move |_, _| {
+                move |input, output| {
+                    input.for_each(|stamp, rows| {
+                        let mut session = output.session(&stamp);
+                        for rec in rows.drain(..) {
+                            each(rec, &mut |out| session.give(out));
+                        }
+                    });
+                }
+            },
+        );
+        Stream::new(&self.flow, inner, Rc::clone(&self.sources), name)
+    }
+
+    /// Each row replaced by what `logic` gives for it.
+    pub fn map<E: Clone + 'static>(&self, logic: impl Fn(&D) -> E + 'static) -> Stream<'s, E> {
+        self.step("map", move |rec, give| {
+            let row = logic(&rec.row);
+            give(rec.with(row));
+        })
+    }
+
+    /// The rows for which `logic` is true.
+    pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Stream<'s, D> {
+        self.step("filter", move |rec, give| {
+            if logic(&rec.row) {
+                give(rec);
+            }
+        })
+    }
+
+    /// All rows that `logic` gives for each row, under that row's event time and position.
+    pub fn flat_map<I: IntoIterator<Item: Clone + 'static>>(
+        &self,
+        logic: impl Fn(&D) -> I + 'static,
+    ) -> Stream<'s, I::Item> {
+        self.step("flat_map", move |rec, give| {
+            for row in logic(&rec.row) {
+                give(rec.with(row));
+            }
+        })
+    }
+
+    /// The records of both; its watermark is the lesser of the two.
+    #[must_use]
+    pub fn union(&self, other: &Stream<'s, D>) -> Stream<'s, D> {
+        let sources = self.sources.iter().chain(other.sources.iter()).cloned().collect();
+        let inner = self.inner.clone().concat(other.inner.clone());
+        Stream::new(&self.flow, inner, Rc::new(sources), "union")
+    }
+}
+
+impl<'s, D: Row> Stream<'s, D> {
+    /// The stream with a key for each row; windows and aggregates follow.
+    pub fn key_by<K: Row>(&self, key: impl Fn(&D) -> K + 'static) -> KeyedStream<'s, K, D> {
+        KeyedStream { stream: self.clone(), key: Rc::new(key) }
+    }
+
+    /// A table of every row so far, each as often as it came. Kept under `uid`; grows with the distinct rows.
+    #[track_caller]
+    pub fn keep(&self, uid: &str) -> Table<'s, D> {
+        let plan = KeptPlan {
+            uid: uid.to_owned(),
+            operator: "keep".to_owned(),
+            key: D::schema(),
+            state: u64::schema().with("operator", "keep"),
+            bound: "one row for each distinct row of the stream".to_owned(),
+            place: Location::caller(),
+        };
+        let counted = Counted(PhantomData);
+        let input = self.pairs(|rec| {
+            let bare = rec.with(());
+            (rec.row, bare)
+        });
+        let counts = keyed(&self.flow, plan, input, counted);
+        let rows = counts
+            .explode(|(row, count)| Some((row, isize::try_from(count).unwrap_or(isize::MAX))));
+        Table::new(&self.flow, rows)
+    }
+
+    /// A table of the newest row of each key, by position. Kept under `uid`; one row a key.
+    #[track_caller]
+    pub fn upsert<K: Row>(
+        &self,
+        uid: &str,
+        key: impl Fn(&D) -> K + 'static,
+    ) -> KeyedTable<'s, K, D> {
+        self.upsert_at(uid, move |row| (key(row), Some(row.clone())), Location::caller())
+    }
+
+    /// A table of the newest value of each key, by position; `None` takes the key away. Kept under `uid`; one row a key.
+    #[track_caller]
+    pub fn upsert_map<K: Row, V: Row>(
+        &self,
+        uid: &str,
+        change: impl Fn(&D) -> (K, Option<V>) + 'static,
+    ) -> KeyedTable<'s, K, V> {
+        self.upsert_at(uid, change, Location::caller())
+    }
+
+    fn upsert_at<K: Row, V: Row>(
+        &self,
+        uid: &str,
+        change: impl Fn(&D) -> (K, Option<V>) + 'static,
+        place: Place,
+    ) -> KeyedTable<'s, K, V> {
+        let plan = KeptPlan {
+            uid: uid.to_owned(),
+            operator: "upsert".to_owned(),
+            key: K::schema(),
+            state: <(u64, V)>::schema().with("operator", "upsert"),
+            bound: "one row for each key".to_owned(),
+            place,
+        };
+        let input = self.pairs(move |rec| {
+            let (key, value) = change(&rec.row);
+            (key, rec.with(value))
+        });
+        KeyedTable::new(&self.flow, keyed(&self.flow, plan, input, Newest(PhantomData)))
+    }
+
+    /// Keys and what of the records goes with them, as keyed operators take them.
+    pub(crate) fn pairs<P: Clone + 'static>(
+        &self,
+        logic: impl Fn(Rec<D>) -> P + 'static,
+    ) -> StreamVec<'s, Tick, P> {
+        self.inner.clone().unary::<CapacityContainerBuilder<Vec<P>>, _, _, _>(
+            Pipeline,
+            "Key",
+            move |_, _| {
+                move |input, output| {
+                    input.for_each(|stamp, rows| {
+                        output.session(&stamp).give_iterator(rows.drain(..).map(&logic));
+                    });
+                }
+            },
+        )
+    }
+}
+
+/// A stream whose rows have keys.
+pub struct KeyedStream<'s, K, D: 'static> {
+    stream: Stream<'s, D>,
+    key: Rc<dyn Fn(&D) -> K>,
+}
+
+impl<'s, K: Row, D: Row> KeyedStream<'s, K, D> {
+    fn keyed_pairs(&self) -> StreamVec<'s, Tick, (K, Rec<D>)> {
+        let key = Rc::clone(&self.key);
+        self.stream.pairs(move |rec| (key(&rec.row), rec))
+    }
+
+    /// A table of the accumulated rows of each key. Kept under `uid`; one row a key.
+    #[track_caller]
+    pub fn aggregate<A: Aggregate<D>>(&self, uid: &str, aggregate: A) -> KeyedTable<'s, K, A::Out> {
+        let operator = format!("aggregate ({})", aggregate.describe());
+        let plan = KeptPlan {
+            uid: uid.to_owned(),
+            key: K::schema(),
+            state: A::State::schema().with("operator", &operator),
+            operator,
+            bound: "one row for each key".to_owned(),
+            place: Location::caller(),
+        };
+        let logic = Accumulate { aggregate: Rc::new(aggregate), rows: PhantomData };
+        KeyedTable::new(
+            &self.stream.flow,
+            keyed(&self.stream.flow, plan, self.keyed_pairs(), logic),
+        )
+    }
+
+    /// The stream cut into windows of event time.
+    pub fn window(&self, windows: Windows) -> WindowedStream<'s, K, D> {
+        let (stream, key) = (self.stream.clone(), Rc::clone(&self.key));
+        WindowedStream { stream, key, windows, lateness: Duration::ZERO }
+    }
+}
+
+/// A keyed stream cut into windows.
+pub struct WindowedStream<'s, K, D: 'static> {
+    stream: Stream<'s, D>,
+    key: Rc<dyn Fn(&D) -> K>,
+    windows: Windows,
+    lateness: Duration,
+}
+
+impl<'s, K: Row, D: Row> WindowedStream<'s, K, D> {
+    /// Windows stay open for `lateness` of event time after their end.
+    #[must_use]
+    pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
+        self.lateness = lateness;
+        self
+    }
+
+    /// The accumulated rows of each key and window. Kept under `uid`; one row for each key in an open window.
+    #[track_caller]
+    pub fn aggregate<A: Aggregate<D>>(
+        &self,
+        uid: &str,
+        aggregate: A,
+    ) -> Windowed<'s, K, A::Out, D> {
+        let place = Location::caller();
+        if self.stream.sources.is_empty() {
+            let text = format_args!(
+                "window {uid:?} needs event time; say `.event_time(|row| .., Lag(..))` at its source"
+            );
+            self.stream.flow.problem(place, text);
+        }
+        let lateness = i64::try_from(self.lateness.as_micros()).unwrap_or(i64::MAX);
+        let windows = self.windows.describe();
+        let aggregates = aggregate.describe();
+        let operator =
+            format!("window {windows}, allowed lateness {:?} ({aggregates})", self.lateness);
+        let plan = KeptPlan {
+            uid: uid.to_owned(),
+            key: <(i64, K)>::schema(),
+            state: A::State::schema().with("operator", &operator),
+            operator,
+            bound: format!("one row for each key in each open window ({windows})"),
+            place,
+        };
+        let key = Rc::clone(&self.key);
+        let input = self.stream.pairs(move |rec| (key(&rec.row), rec));
+        let sources = Rc::clone(&self.stream.sources);
+        windowed(&self.stream.flow, plan, input, (self.windows, lateness), sources, aggregate)
+    }
+}

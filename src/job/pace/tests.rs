@@ -1,0 +1,52 @@
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn bounds() -> Bounds {
+    Bounds {
+        interval_min: MS,
+        interval_max: 100 * MS,
+        heartbeat: 500 * MS,
+        ahead_max: 8,
+        durable_ahead_max: 16,
+        sink_bytes_max: 1000,
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        ready: false,
+        since_last: Duration::ZERO,
+        interval: 2 * MS,
+        ahead: 1,
+        durable_ahead: 1,
+        sink_bytes: 0,
+    }
+}
+
+#[test]
+fn opens_when_ready_and_due_and_at_the_heartbeat_otherwise() {
+    let check = |facts: Facts, expected| assert_eq!(pace(&bounds(), &facts), expected, "{facts:?}");
+    check(facts(), Pace::Wait(500 * MS));
+    check(Facts { ready: true, ..facts() }, Pace::Wait(2 * MS));
+    check(Facts { ready: true, since_last: 2 * MS, ..facts() }, Pace::Open);
+    check(Facts { since_last: 499 * MS, ..facts() }, Pace::Wait(MS));
+    check(Facts { since_last: 500 * MS, ..facts() }, Pace::Open);
+}
+
+#[test]
+fn a_full_window_holds_whatever_is_ready() {
+    let ready = Facts { ready: true, since_last: 900 * MS, ..facts() };
+    let check = |facts: Facts, expected| assert_eq!(pace(&bounds(), &facts), expected, "{facts:?}");
+    check(Facts { ahead: 8, ..ready }, Pace::Held(Window::Dataflow));
+    check(Facts { durable_ahead: 16, ..ready }, Pace::Held(Window::Log));
+    check(Facts { sink_bytes: 1000, ..ready }, Pace::Held(Window::Sink));
+    check(Facts { ahead: 7, durable_ahead: 15, sink_bytes: 999, ..ready }, Pace::Open);
+}
+
+#[test]
+fn the_interval_keeps_ticks_below_a_fifth_of_the_time() {
+    assert_eq!(interval(&bounds(), Duration::from_micros(50)), MS);
+    assert_eq!(interval(&bounds(), 3 * MS), 15 * MS);
+    assert_eq!(interval(&bounds(), 90 * MS), 100 * MS);
+}

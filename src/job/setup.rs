@@ -1,0 +1,176 @@
+//! What the threads of one generation share, fixed before its workers start.
+
+use super::failure::Failure;
+use super::pace::Bounds;
+use super::ports::InletAt;
+use super::shared::Ordered;
+use super::writers::SinkHand;
+use crate::flow::{Build, SourceOptions};
+use crate::hash::Map;
+use crate::ids::{Inlet, Tick};
+use crate::sinks::Identity;
+use crate::sources::Transport;
+use crate::state::persister::Handle as PersisterHandle;
+use crate::state::restore::Snapshot;
+use crate::ticks::log::thread::{Appender, Event as LogEvent};
+use crate::ticks::record::TickRecord;
+use crate::time::clock::Wall;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
+
+/// What is known of a counted or coming tick beside its rows: what a sink's progress says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TickFacts {
+    /// Source -> partition -> next offset, after the tick.
+    pub(crate) next_offsets: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Watermarks in force at the tick.
+    pub(crate) watermarks: BTreeMap<String, i64>,
+}
+
+/// Facts of ticks that are not yet released everywhere. Filled by worker 0 before a tick can be released.
+#[derive(Default)]
+pub(crate) struct Board {
+    ticks: Mutex<BTreeMap<Tick, Arc<TickFacts>>>,
+}
+
+impl Board {
+    /// Notes the facts of `tick`, and forgets ticks below `oldest`.
+    pub(crate) fn note(&self, tick: Tick, facts: TickFacts, oldest: Tick) {
+        let mut ticks = self.ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        while ticks.first_key_value().is_some_and(|(first, _)| *first < oldest) {
+            ticks.pop_first();
+        }
+        ticks.insert(tick, Arc::new(facts));
+    }
+
+    /// The facts of the newest tick that is composed.
+    pub(crate) fn newest(&self) -> Option<Arc<TickFacts>> {
+        let ticks = self.ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        ticks.last_key_value().map(|(_, facts)| Arc::clone(facts))
+    }
+
+    /// The facts of `tick`.
+    pub(crate) fn facts(&self, tick: Tick) -> Arc<TickFacts> {
+        let ticks = self.ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(ticks.get(&tick).expect("a tick's facts are noted before it is released"))
+    }
+}
+
+/// What reaches the coordinator from other threads.
+pub(crate) enum JobEvent {
+    /// The tick log tells.
+    Log(LogEvent),
+    /// A snapshot's segments and manifest are in the store.
+    SnapshotWritten {
+        /// Its tick.
+        tick: Tick,
+        /// The manifest's name.
+        manifest: String,
+        /// The savepoint's name, if it is one.
+        savepoint: Option<String>,
+    },
+    /// A snapshot could not be written.
+    SnapshotFailed(crate::Error),
+    /// Partitions that exist now.
+    Discovered {
+        /// The source.
+        source: String,
+        /// Its partitions.
+        partitions: Vec<crate::sources::Partition>,
+    },
+    /// End cleanly.
+    Stop,
+    /// Manual pacing: one tick that reads up to these ends.
+    Tick {
+        /// (source, partition, next offset).
+        ends: Vec<(String, String, u64)>,
+        /// Watermarks that are at least this.
+        watermarks: BTreeMap<String, i64>,
+        /// Whether a snapshot is taken.
+        snapshot: bool,
+    },
+}
+
+/// Who decides when a tick is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pacing {
+    /// The clock.
+    Clock,
+    /// A test, tick by tick.
+    Manual,
+}
+
+/// What the threads of one generation share.
+pub(crate) struct Setup {
+    pub(crate) build: Build,
+    pub(crate) identity: Identity,
+    pub(crate) workers: usize,
+    /// The restored tick; 0 if nothing was.
+    pub(crate) start: Tick,
+    pub(crate) snapshot: Option<Snapshot>,
+    /// Where partitions stand at the restored tick.
+    pub(crate) inlets: Vec<InletAt>,
+    /// Watermarks at the restored tick.
+    pub(crate) watermarks: BTreeMap<String, i64>,
+    /// Counted ticks above the restored one; taken by worker 0.
+    pub(crate) follow: Mutex<Vec<TickRecord>>,
+    pub(crate) events: Mutex<Option<Receiver<JobEvent>>>,
+    pub(crate) commands: Mutex<Option<Receiver<Ordered>>>,
+    pub(crate) transports: BTreeMap<String, Arc<dyn Transport>>,
+    /// Lag of each source with event time, in microseconds.
+    pub(crate) lags: BTreeMap<String, i64>,
+    pub(crate) source_options: Map<String, SourceOptions>,
+    pub(crate) view_history: Map<String, u64>,
+    pub(crate) written: Map<String, Tick>,
+    pub(crate) sinks: BTreeMap<String, SinkHand>,
+    pub(crate) persister: PersisterHandle,
+    pub(crate) appender: Appender,
+    pub(crate) board: Board,
+    pub(crate) failure: Failure,
+    pub(crate) ended: AtomicBool,
+    pub(crate) bounds: Bounds,
+    pub(crate) budget: crate::sources::Budget,
+    pub(crate) pacing: Pacing,
+    pub(crate) snapshot_interval: Duration,
+    pub(crate) stop_time_max: Duration,
+    pub(crate) exit_when_finished: bool,
+    pub(crate) wall: Arc<dyn Wall>,
+    pub(crate) wake: Wake,
+    pub(crate) observer: Arc<super::observe::Observer>,
+}
+
+/// Wakes the workers of a process.
+#[derive(Clone, Default)]
+pub(crate) struct Wake {
+    threads: Arc<Mutex<Vec<Thread>>>,
+}
+
+impl Wake {
+    /// Adds the calling thread.
+    pub(crate) fn join(&self) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(std::thread::current());
+    }
+
+    /// Wakes all.
+    pub(crate) fn all(&self) {
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            thread.unpark();
+        }
+    }
+}
+
+impl Setup {
+    /// Whether the generation ends.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.load(Ordering::Acquire) || self.failure.is_set()
+    }
+
+    /// Whether worker `index` reads `inlet`.
+    pub(crate) fn owns(&self, inlet: Inlet, index: usize) -> bool {
+        usize::from(inlet.0) % self.workers == index
+    }
+}

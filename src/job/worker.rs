@@ -1,0 +1,349 @@
+//! The worker loop: open a tick, read, step, close, release. One thread; it never waits but in timely's park.
+//!
+//! A tick is closed when the next opening arrives, or, if it has targets, when they are reached. It is released on this worker
+//! when the main dataflow's frontier and the durable frontier have passed it.
+
+use super::coordinator::Coordinator;
+use super::setup::Setup;
+use crate::error::Result;
+use crate::flow::Flow;
+use crate::flow::context::Context;
+use crate::ids::Tick;
+use crate::job::ports::InletAt;
+use crate::sinks::LaneTick;
+use crate::sources::{Budget, Waker};
+use crate::state::persister::Handle as PersisterHandle;
+use crate::ticks::control::{Control, Opening};
+use crate::ticks::record::Command;
+use crate::time::clock;
+use crate::views::inbox::Inbox;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use timely::dataflow::operators::probe;
+use timely::worker::Worker;
+
+/// Records that a source gives between two steps of the dataflow.
+const CHUNK_RECORDS: usize = 4096;
+/// How often a worker tells how far its partitions lag.
+const LAG_EVERY: Duration = Duration::from_millis(500);
+/// The longest park.
+const PARK: Duration = Duration::from_millis(50);
+
+/// Runs one worker until the generation ends.
+pub(crate) fn run(worker: &mut Worker, setup: &Arc<Setup>, inbox: Inbox) {
+    setup.wake.join();
+    let result = Running::new(worker, setup, inbox).and_then(|mut running| running.run(worker));
+    if let Err(error) = result {
+        setup.failure.fail(error);
+    }
+    setup.wake.all();
+    for dataflow in worker.installed_dataflows() {
+        worker.drop_dataflow(dataflow);
+    }
+}
+
+/// The tick that is open on this worker.
+struct Open {
+    opening: Opening,
+    left: Budget,
+    told: bool,
+}
+
+struct Running {
+    setup: Arc<Setup>,
+    context: Rc<Context>,
+    control: Control,
+    probe: probe::Handle<Tick>,
+    coordinator: Option<Coordinator>,
+    inbox: Inbox,
+    persister: PersisterHandle,
+    recycled: Vec<u8>,
+    open: Option<Open>,
+    /// Snapshots that were decided and have not passed this worker.
+    snapshots: Vec<Tick>,
+    /// The last tick through the main dataflow.
+    complete: Tick,
+    /// The last tick released on this worker.
+    released: Tick,
+    told_lag: Instant,
+    index: usize,
+    peers: usize,
+}
+
+impl Running {
+    fn new(worker: &mut Worker, setup: &Arc<Setup>, inbox: Inbox) -> Result<Running> {
+        let (index, peers) = (worker.index(), worker.peers());
+        let sources: Vec<String> = setup.lags.keys().cloned().collect();
+        let control = Control::build(worker, setup.start, &sources);
+        let context = Rc::new(Context {
+            start: setup.start,
+            source_options: setup.source_options.clone(),
+            view_history: setup.view_history.clone(),
+            watermarks: Default::default(),
+            changes: RefCell::default(),
+            failure: setup.failure.clone(),
+            sources: RefCell::default(),
+            restores: RefCell::default(),
+            sinks: RefCell::default(),
+            shards: RefCell::default(),
+            written: setup.written.clone(),
+            lanes: setup.sinks.iter().map(|(name, sink)| (name.clone(), sink.lanes)).collect(),
+            plan: RefCell::default(),
+            live_rows: RefCell::default(),
+        });
+        let probe = probe::Handle::new();
+        worker.dataflow_named("main", |scope| {
+            let flow = Flow::new(scope, Rc::clone(&context), probe.clone());
+            (setup.build)(&flow);
+        });
+        let thread = std::thread::current();
+        let waker: Waker = Arc::new(move || thread.unpark());
+        for source in context.sources.borrow_mut().iter_mut() {
+            source.open(setup.transports[source.name()].as_ref(), Arc::clone(&waker))?;
+        }
+        context.watermarks.decided(setup.start, &setup.watermarks);
+        let persister = setup.persister.clone();
+        let coordinator = (index == 0).then(|| Coordinator::new(Arc::clone(setup)));
+        let mut running = Running {
+            setup: Arc::clone(setup),
+            context,
+            control,
+            probe,
+            coordinator,
+            inbox,
+            persister,
+            recycled: Vec::new(),
+            open: None,
+            snapshots: Vec::new(),
+            // Restored rows come at the restored tick itself.
+            complete: setup.start.saturating_sub(1),
+            released: setup.start,
+            told_lag: clock::instant(),
+            index,
+            peers,
+        };
+        for inlet in &setup.inlets {
+            running.assign(inlet)?;
+        }
+        running.restore()?;
+        Ok(running)
+    }
+
+    /// Sends this worker's share of the kept rows into the dataflow at the restored tick.
+    fn restore(&mut self) -> Result<()> {
+        let mut restores = std::mem::take(&mut *self.context.restores.borrow_mut());
+        let mut rows = 0;
+        for task in &mut restores {
+            let stored = self
+                .setup
+                .snapshot
+                .as_ref()
+                .and_then(|s| Some((s, super::stored_schema(s, task.uid())?)));
+            match stored {
+                Some((snapshot, schema)) => {
+                    let share = snapshot.rows(task.uid(), self.index, self.peers)?;
+                    rows += task.feed(self.setup.start, &schema, Box::new(share))?;
+                }
+                None => task.close(),
+            }
+        }
+        let (worker, tick) = (self.index, self.setup.start);
+        tracing::debug!(worker, rows, tick, "kept rows restored");
+        for source in self.context.sources.borrow_mut().iter_mut() {
+            source.close_tick(tick + 1);
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, inlet: &InletAt) -> Result<()> {
+        if !self.setup.owns(inlet.decl.inlet, self.index) {
+            return Ok(());
+        }
+        let mut sources = self.context.sources.borrow_mut();
+        match sources.iter_mut().find(|source| source.name() == inlet.decl.source) {
+            Some(source) => source.assign(inlet),
+            // The program no longer reads this source.
+            None => Ok(()),
+        }
+    }
+
+    fn run(&mut self, worker: &mut Worker) -> Result<()> {
+        while !self.setup.is_over() {
+            let mut busy = false;
+            if let Some(coordinator) = &mut self.coordinator {
+                busy |= coordinator.step(&mut self.control, self.complete, self.released)?;
+            }
+            busy |= self.turn_ticks()?;
+            busy |= self.read()?;
+            let park = if busy { Duration::ZERO } else { self.park() };
+            worker.step_or_park(Some(park));
+            self.pass()?;
+            self.hand_over()?;
+            self.release()?;
+        }
+        Ok(())
+    }
+
+    fn park(&self) -> Duration {
+        let due = self.coordinator.as_ref().map_or(PARK, Coordinator::next_due);
+        let pending =
+            if self.context.changes.borrow().is_empty() { PARK } else { Duration::from_millis(5) };
+        due.min(pending).min(PARK)
+    }
+
+    /// Closes the open tick if it is to be closed, and opens the next.
+    fn turn_ticks(&mut self) -> Result<bool> {
+        let mut turned = false;
+        while self.control.has_opening() {
+            if self.open.as_ref().is_some_and(|open| open.opening.targets.is_some()) {
+                break;
+            }
+            self.close()?;
+            let opening = self.control.next_opening().expect("an opening waits");
+            self.open_tick(opening)?;
+            turned = true;
+        }
+        Ok(turned)
+    }
+
+    fn open_tick(&mut self, opening: Opening) -> Result<()> {
+        let decision = &opening.decision;
+        self.context.watermarks.decided(decision.tick, &decision.watermarks);
+        for decl in &decision.inlets {
+            let (decl, next) = (decl.clone(), decl.start);
+            let activity = Default::default();
+            self.assign(&InletAt { decl, next, event_time_max: None, activity })?;
+        }
+        if decision.snapshot && opening.recorded.is_none() {
+            self.persister.expect(decision.tick);
+            self.snapshots.push(decision.tick);
+        }
+        for source in self.context.sources.borrow_mut().iter_mut() {
+            for command in &decision.commands {
+                if let Command::Skip { source: name, partition, offset } = command
+                    && name == source.name()
+                {
+                    source.skip(partition, *offset);
+                }
+            }
+            let watermark = decision.watermarks.get(source.name()).copied();
+            source.open_tick(decision.tick, watermark, opening.targets.as_deref());
+        }
+        let share = |all: usize| (all / self.peers).max(1);
+        let left = Budget {
+            records: share(self.setup.budget.records),
+            bytes: share(self.setup.budget.bytes),
+        };
+        let left = if opening.targets.is_some() {
+            Budget { records: usize::MAX, bytes: usize::MAX }
+        } else {
+            left
+        };
+        self.open = Some(Open { opening, left, told: false });
+        Ok(())
+    }
+
+    /// Reads a chunk into the open tick.
+    fn read(&mut self) -> Result<bool> {
+        let Some(open) = &mut self.open else { return Ok(false) };
+        let mut chunk =
+            Budget { records: CHUNK_RECORDS.min(open.left.records), bytes: open.left.bytes };
+        let given = chunk;
+        let (mut any, mut more, mut reached) = (false, false, true);
+        for source in self.context.sources.borrow_mut().iter_mut() {
+            let found = source.poll(&mut chunk)?;
+            any |= found.any;
+            more |= found.more;
+            reached &= found.reached;
+        }
+        open.left.records -= given.records - chunk.records;
+        open.left.bytes = open.left.bytes.saturating_sub(given.bytes - chunk.bytes);
+        let full = open.left.records == 0 || open.left.bytes == 0;
+        if open.opening.targets.is_some() {
+            if reached {
+                self.close()?;
+                return Ok(true);
+            }
+        } else if any && !open.told {
+            open.told = true;
+            self.control.ready();
+            return Ok(true);
+        }
+        Ok(more && !full)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let tick = open.opening.decision.tick;
+        let mut ranges = Vec::new();
+        for source in self.context.sources.borrow_mut().iter_mut() {
+            if let Some(recorded) = &open.opening.recorded {
+                source.adopt(recorded);
+            }
+            ranges.extend(source.close_tick(tick + 1));
+        }
+        self.control.read(ranges, tick + 1);
+        Ok(())
+    }
+
+    /// Notes which ticks are through the main dataflow.
+    fn pass(&mut self) -> Result<()> {
+        let through = self.probe.with_frontier(|frontier| frontier.first().copied());
+        let through = through.map_or(self.complete, |next| next.saturating_sub(1));
+        if through > self.complete {
+            self.complete = through;
+            self.context.watermarks.trim(through);
+        }
+        Ok(())
+    }
+
+    /// Hands changes of kept state to the persister; at a snapshot all of them, and says so.
+    fn hand_over(&mut self) -> Result<()> {
+        let mut changes = self.context.changes.borrow_mut();
+        let passed = self.snapshots.first().copied().filter(|tick| *tick <= self.complete);
+        if changes.due() || (passed.is_some() && !changes.is_empty()) {
+            let given = changes.take(std::mem::take(&mut self.recycled));
+            self.recycled = self.persister.hand_over(given);
+        }
+        if let Some(tick) = passed {
+            self.snapshots.remove(0);
+            self.persister.finished(self.index, tick);
+        }
+        Ok(())
+    }
+
+    /// Gives released ticks to sinks and views.
+    fn release(&mut self) -> Result<()> {
+        while self.released < self.complete && self.control.is_durable(self.released + 1) {
+            let tick = self.released + 1;
+            let facts = self.setup.board.facts(tick);
+            for port in self.context.sinks.borrow().iter() {
+                for (lane, rows) in port.release(tick, self.index, self.peers)? {
+                    self.setup.sinks[&port.name].send(LaneTick {
+                        lane,
+                        tick,
+                        rows,
+                        next_offsets: facts.next_offsets.clone(),
+                        watermarks: facts.watermarks.clone(),
+                    })?;
+                }
+            }
+            self.released = tick;
+        }
+        let now = clock::instant();
+        if now - self.told_lag > LAG_EVERY {
+            self.told_lag = now;
+            for source in self.context.sources.borrow().iter() {
+                self.setup.observer.lags(&source.lag());
+            }
+        }
+        if self.index == 0 {
+            self.setup.observer.released(self.released);
+        }
+        let released = self.setup.observer.released_tick().min(self.released);
+        self.inbox.serve(&self.context.shards.borrow(), self.complete, released)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::{Job, laws};
+use crate::flow::endpoint::kafka;
+use crate::flow::{Flow, Lag};
+use crate::operators::aggregate::{average, count, first_by, last_by, max, min, sum};
+use crate::operators::window::{hopping, tumbling};
+use crate::testing::laws::Input;
+use crate::{EventTime, Row};
+use std::time::Duration;
+
+#[derive(Row)]
+struct Click {
+    user: u64,
+    page: String,
+    at: EventTime,
+}
+
+fn click(user: u64, page: &str, second: i64) -> Click {
+    Click { user, page: page.into(), at: EventTime::from_millis(second * 1000).unwrap() }
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn everything(flow: &Flow<'_>) {
+    let clicks = flow
+        .source("clicks", kafka::topic("clicks").json::<Click>())
+        .event_time(|c| c.at, Lag(secs(5)));
+    let by_user = clicks.key_by(|c| c.user);
+    let counts = by_user.aggregate(
+        "counts",
+        (
+            count(),
+            sum(|c: &Click| c.at.millis()),
+            min(|c: &Click| c.page.clone()),
+            max(|c: &Click| c.at),
+        ),
+    );
+    flow.serve("counts", &counts);
+    flow.sink("counts", &counts, kafka::topic("counts").json().upsert());
+    let visits = by_user.window(tumbling(secs(10))).allowed_lateness(secs(2)).aggregate(
+        "visits",
+        (
+            count(),
+            first_by(|c: &Click| c.at, |c| c.page.clone()),
+            last_by(|c: &Click| c.at, |c| c.page.clone()),
+        ),
+    );
+    flow.serve("visits", &visits.table);
+    flow.sink("visits", &visits.closed, kafka::topic("visits").json());
+    flow.sink("late", &visits.late, kafka::topic("late").json());
+    let hops = clicks
+        .key_by(|_| ())
+        .window(hopping(secs(10), secs(3)))
+        .aggregate("hops", average(|c: &Click| c.user));
+    flow.sink("hops", &hops.closed, kafka::topic("hops").json());
+    let last = clicks.upsert("last", |c| c.user);
+    flow.serve("last", &last);
+    let joined = last.join(&counts);
+    flow.serve("joined", &joined);
+    flow.sink("joined", &joined, kafka::topic("joined").json().changelog());
+    let pages = clicks.map(|c| (c.page.clone(), c.user)).keep("pages");
+    flow.serve("top", &pages.top_k(2, |(page, _)| page.clone(), |(_, user)| *user));
+    flow.serve("users", &pages.map(|(_, user)| user).distinct());
+    flow.sink(
+        "users",
+        &pages.map(|(_, user)| user).distinct(),
+        kafka::topic("users").json().changelog(),
+    );
+}
+
+#[test]
+fn counts_survive_crashes_on_any_number_of_workers() {
+    let mut job = Job::new(everything);
+    job.push("clicks", [click(1, "a", 1), click(2, "b", 2), click(1, "c", 3)]).tick();
+    let before = job.table("joined");
+    assert_eq!(before.len(), 2, "{before:?}");
+    job.restart(3);
+    assert_eq!(job.table("joined"), before);
+    assert_eq!(job.replayed(), 1);
+    job.push("clicks", [click(1, "d", 4)]).snapshot();
+    let after = job.table("counts");
+    assert!(after[0].starts_with(r#"{"key":1,"value":[3,8000,"a","#), "{after:?}");
+    job.restart(2);
+    assert_eq!(job.table("counts"), after);
+    assert_eq!(job.replayed(), 0);
+    let upserts = job.sink("counts");
+    assert_eq!(upserts.len(), 3, "one row a key and tick, none twice: {upserts:?}");
+}
+
+#[test]
+fn a_window_closes_once_and_late_records_are_said_to_be_late() {
+    let mut job = Job::new(everything);
+    job.push("clicks", [click(1, "a", 1), click(1, "b", 9), click(1, "c", 16)]).tick();
+    assert!(job.sink("visits").is_empty());
+    job.push("clicks", [click(1, "d", 17)]).tick();
+    job.push("clicks", [click(1, "e", 5)]).tick();
+    // The greatest event time is 17 s, less 5 s of lag: the watermark is 12 s, which is the end of the first window and its lateness.
+    assert_eq!(
+        job.sink("visits"),
+        [
+            r#"{"key":1,"start":"1970-01-01T00:00:00Z","end":"1970-01-01T00:00:10Z","value":[2,"a","b"]}"#
+        ]
+    );
+    assert_eq!(job.sink("late").len(), 1, "{:?}", job.sink("late"));
+    job.restart(2);
+    job.end_of_time().tick();
+    assert_eq!(job.sink("visits").len(), 2);
+    assert!(job.table("visits").is_empty());
+}
+
+#[test]
+fn everything_keeps_the_laws() {
+    let mut random = 7_u64;
+    let mut next = |below: u64| {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let mut clock = [0_i64; 2];
+    let input: Vec<_> = (0..2000)
+        .map(|_| {
+            let partition = next(2) as usize;
+            clock[partition] += next(3) as i64;
+            let straggle = if next(50) == 0 { next(60) as i64 } else { next(4) as i64 };
+            let row = click(next(9), &format!("p{}", next(4)), clock[partition] - straggle);
+            Input::new("clicks", partition as u32, &row)
+        })
+        .collect();
+    laws(everything, &input);
+}
