@@ -16,6 +16,7 @@ pub mod kafka;
 pub mod operators;
 pub mod random;
 pub mod row;
+pub mod service;
 pub mod sinks;
 pub mod sources;
 pub mod state;
@@ -27,6 +28,7 @@ pub mod views;
 
 pub use error::{Error, Kind, Result};
 pub use row::{Decimal, F64, Row};
+pub use service::main;
 pub use time::EventTime;
 
 // What `#[derive(Row)]` writes names the crate `tidemark`, in here too.

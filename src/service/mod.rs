@@ -1,0 +1,9 @@
+//! A program that runs dataflows: `main`, what it makes of the configuration, and the parts of a real job. The only module that knows
+//! configuration, connectors and engine together.
+
+mod connectors;
+mod explain;
+mod program;
+mod run;
+
+pub use run::main;

@@ -1,0 +1,297 @@
+//! `main`, and a job from configuration to end.
+
+use super::connectors::{Configured, kafka_log};
+use super::{explain, program};
+use crate::cli::progress::{Facts, Progress};
+use crate::cli::signals::{self, Urgency};
+use crate::cli::{Runner, run_cli};
+use crate::config::{self, Layered, Settings, connectors};
+use crate::error::{Error, Result};
+use crate::flow::{Build, OnError, Plan, SourceOptions};
+use crate::formats::Limits;
+use crate::hash::Map;
+use crate::http::{self, HttpSettings};
+use crate::job::engine::{self, Options, Parts};
+use crate::job::pace::Bounds;
+use crate::job::setup::Pacing;
+use crate::job::shared::Shared;
+use crate::sources::Budget;
+use crate::state::store::Store;
+use crate::ticks::log::Log;
+use crate::ticks::log::file::FileLog;
+use crate::time::clock::{self, Wall};
+use crate::views::follow::FollowLimits;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a start tries again what it can't reach.
+const START_TIME_MAX: Duration = Duration::from_secs(300);
+/// How often new partitions are looked for, unless a source says so.
+const DISCOVERY: Duration = Duration::from_secs(30);
+/// How often the end of the job is looked for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The `main` of a program that has these dataflows: the whole command line (`run`, `list`, `status`, ...).
+///
+/// ```no_run
+/// use tidemark::flow::{Build, Flow};
+///
+/// fn nothing(_: &Flow<'_>) {}
+///
+/// fn main() -> std::process::ExitCode {
+///     tidemark::main([("nothing", nothing as Build)])
+/// }
+/// ```
+pub fn main<const N: usize>(dataflows: [(&'static str, Build); N]) -> ExitCode {
+    run_cli(&Program { dataflows: dataflows.to_vec() }, std::env::args_os())
+}
+
+struct Program {
+    dataflows: Vec<(&'static str, Build)>,
+}
+
+impl Program {
+    fn build(&self, name: &str) -> Result<Build> {
+        let found = self.dataflows.iter().find(|(known, _)| *known == name);
+        found.map(|(_, build)| *build).ok_or_else(|| {
+            let known: Vec<_> = self.dataflows.iter().map(|(name, _)| *name).collect();
+            Error::config(format!("no dataflow {name:?}; there are: {}", known.join(", ")))
+        })
+    }
+}
+
+impl Runner for Program {
+    fn names(&self) -> Vec<String> {
+        self.dataflows.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn declare(&self, name: &str, layered: Layered) -> Result<Layered> {
+        let plan = engine::plan(self.build(name)?, every_letter_box())?;
+        let names = |all: Vec<String>| all;
+        let sources = names(plan.sources.iter().map(|s| s.name.clone()).collect());
+        let sinks = names(plan.sinks.iter().map(|s| s.name.clone()).collect());
+        let views = names(plan.views.iter().map(|v| v.name().to_owned()).collect());
+        let mut layered = layered
+            .with_declared("source", sources.iter().map(String::as_str))
+            .with_declared("sink", sinks.iter().map(String::as_str))
+            .with_declared("view", views.iter().map(String::as_str));
+        for source in &plan.sources {
+            let section = format!("source.{}", source.name);
+            for (key, value) in &source.defaults {
+                layered = layered.with_code_default(&section, key, value.as_str());
+            }
+        }
+        for sink in &plan.sinks {
+            let section = format!("sink.{}", sink.name);
+            for (key, value) in &sink.defaults {
+                layered = layered.with_code_default(&section, key, value.as_str());
+            }
+        }
+        Ok(layered)
+    }
+
+    fn run(&self, name: &str, settings: Settings) -> Result<()> {
+        run(self.build(name)?, name, settings)
+    }
+
+    fn explain(&self, name: &str, settings: &Settings) -> Result<String> {
+        let plan = engine::plan(self.build(name)?, source_options(settings)?)?;
+        Ok(explain::text(name, &plan, settings))
+    }
+}
+
+fn every_letter_box() -> Map<String, SourceOptions> {
+    Map::default()
+}
+
+fn source_options(settings: &Settings) -> Result<Map<String, SourceOptions>> {
+    let mut options = Map::default();
+    for (name, source) in &settings.sources {
+        let format = match &source.connector {
+            connectors::SourceConnector::Kafka(kafka) => Some(kafka.format),
+            connectors::SourceConnector::File(file) => Some(file.format),
+            connectors::SourceConnector::Nexmark(_) => None,
+        };
+        let format = format.map(|format| match format {
+            connectors::Format::Json => "json".to_owned(),
+            connectors::Format::Csv => "csv".to_owned(),
+        });
+        let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let limits = Limits::new(size(source.record_bytes_max), size(source.nesting_max))
+            .map_err(|error| error.at(format_args!("source.{name}")))?;
+        options.insert(
+            name.clone(),
+            SourceOptions {
+                on_error: match source.on_error {
+                    connectors::OnError::Fail => OnError::Fail,
+                    connectors::OnError::Skip => OnError::Skip,
+                    connectors::OnError::DeadLetter => OnError::DeadLetter,
+                },
+                idle: Some(source.idle).filter(|idle| !idle.is_zero()),
+                format: format.or_else(|| Some("json".to_owned())),
+                columns: None,
+                limits,
+            },
+        );
+    }
+    Ok(options)
+}
+
+fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
+    let program = match &settings.job.program {
+        Some(program) => program.clone(),
+        None => program::fingerprint(name)?,
+    };
+    let tick = &settings.tick;
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let discovery = settings.sources.values().filter_map(|source| match &source.connector {
+        connectors::SourceConnector::Kafka(kafka) => Some(kafka.discovery),
+        _ => None,
+    });
+    Ok(Options {
+        job: settings.job.name.clone(),
+        program,
+        workers: settings.workers,
+        bounds: Bounds {
+            interval_min: tick.interval_min,
+            interval_max: tick.interval_max,
+            heartbeat: tick.heartbeat,
+            ahead_max: tick.ahead_max,
+            durable_ahead_max: tick.durable_ahead_max,
+            sink_bytes_max: settings.limits.sink_bytes_max,
+        },
+        budget: Budget { records: size(tick.records_max), bytes: size(tick.bytes_max) },
+        snapshot_interval: settings.snapshots.interval,
+        snapshots_kept: settings.snapshots.kept,
+        stop_time_max: settings.limits.stop_time_max,
+        start_time_max: START_TIME_MAX,
+        exit_when_finished: plan.views.is_empty(),
+        pacing: Pacing::Clock,
+        source_options: source_options(settings)?,
+        discovery: discovery.min().unwrap_or(DISCOVERY),
+        view_history: settings
+            .views
+            .iter()
+            .map(|(name, view)| (name.clone(), view.history))
+            .collect(),
+        drop_state: Vec::new(),
+    })
+}
+
+fn open_log(settings: &Settings, outsides: &Configured) -> Result<Box<dyn Log>> {
+    match &settings.log {
+        config::Log::File { path } => {
+            let directory = path.clone().unwrap_or_else(|| local(&settings.state).to_owned());
+            Ok(Box::new(FileLog::open(Path::new(&directory).join("tick.log"))?))
+        }
+        config::Log::Kafka { connection, topic, replication } => {
+            let connection = outsides.connection(connection)?;
+            kafka_log(connection, topic, *replication)
+        }
+    }
+}
+
+fn local(state: &str) -> &str {
+    state.strip_prefix("file://").unwrap_or(state)
+}
+
+fn http_settings(settings: &Settings) -> Result<HttpSettings> {
+    let addr = &settings.http.addr;
+    let mut found = addr.to_socket_addrs().map_err(|error| {
+        Error::config(format!("http.addr = {addr} is no address ({error}); write 127.0.0.1:8090"))
+    })?;
+    let address = found
+        .next()
+        .ok_or_else(|| Error::config(format!("http.addr = {addr} names no address")))?;
+    let limits = &settings.limits;
+    let token = settings.http.token.as_ref().map(config::Secret::reveal).transpose()?;
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Ok(HttpSettings {
+        address,
+        token: token.map(|token| token.expose().to_owned()),
+        body_bytes_max: size(limits.http_body_bytes_max),
+        connections_max: limits.http_connections_max,
+        rows_max: limits.query_rows_max,
+        rows_default: limits.query_rows_default,
+        query_time_max: limits.query_time_max,
+        command_time_max: limits.command_time_max,
+        follow: FollowLimits {
+            ring_bytes_max: limits.follow_ring_bytes_max,
+            feed_bytes_max: limits.follow_feed_bytes_max,
+            ..FollowLimits::default()
+        },
+        ..HttpSettings::default()
+    })
+}
+
+fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let plan = engine::plan(build, source_options(&settings)?)?;
+    let options = options(name, &plan, &settings)?;
+    let shared = Shared::new(&options.job, &options.program, options.workers);
+    let serving = http::serve(Arc::clone(&shared), http_settings(&settings)?)?;
+    tracing::info!("job {} ({name}): http://{}/", options.job, serving.address());
+    let wall: Arc<dyn Wall> = Arc::new(clock::System);
+    let store = Store::open(&settings.state)?;
+    let outsides = Arc::new(Configured { settings: settings.clone() });
+    let log = open_log(&settings, &outsides)?;
+    let stopper: Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>> = Arc::default();
+    let to_stop = Arc::clone(&stopper);
+    signals::watch(move |urgency| match urgency {
+        Urgency::Clean => match to_stop.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(stop) => {
+                tracing::info!(
+                    "stopping: the last tick, its commits and a snapshot; once more ends at once"
+                );
+                stop();
+            }
+            // Nothing was released yet.
+            None => std::process::exit(0),
+        },
+        Urgency::AtOnce => std::process::exit(130),
+    })?;
+    let progress = progress(&shared, &wall);
+    let parts = Parts { log, store, connectors: outsides, wall };
+    let running =
+        engine::start(build, &plan, options, parts, Arc::clone(&shared)).inspect_err(|error| {
+            shared.update(|status| status.error = Some(error.to_string()));
+        })?;
+    *stopper.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(running.stopper()));
+    while !running.is_over() {
+        std::thread::sleep(LOOK);
+    }
+    let outcome = match running.error() {
+        // Threads that hang in a client must not keep a failed process: what counts is in the log.
+        Some(error) => {
+            tracing::error!("{error}");
+            drop(progress);
+            std::mem::forget(running);
+            return Err(error);
+        }
+        None => running.wait(),
+    };
+    drop(progress);
+    drop(serving);
+    outcome
+}
+
+fn progress(shared: &Arc<Shared>, wall: &Arc<dyn Wall>) -> Progress {
+    let (shared, wall) = (Arc::clone(shared), Arc::clone(wall));
+    let records =
+        shared.registry().counter("records_total", "Records read, over all sources.", &[]);
+    let seen = Mutex::new((None, clock::instant()));
+    Progress::start(move || {
+        let status = shared.status();
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.0 != status.snapshot {
+            *seen = (status.snapshot, clock::instant());
+        }
+        let age = seen.0.map(|_| clock::instant() - seen.1);
+        Facts::of(&status, wall.micros(), records.value(), age)
+    })
+}
