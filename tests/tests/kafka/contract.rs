@@ -1,5 +1,6 @@
 //! The contract of every exactly-once writer, by the Kafka sink.
 
+use crate::settled::settled;
 use std::time::Duration;
 use tidemark::Kind;
 use tidemark::kafka::Connection;
@@ -25,7 +26,9 @@ impl Target for Topic {
     }
 
     fn committed(&self) -> Vec<Vec<u8>> {
-        let records = Client::new(Broker::shared().bootstrap()).read_committed(&self.name).unwrap();
+        let client = Client::new(Broker::shared().bootstrap());
+        settled(&client, &self.name);
+        let records = client.read_committed(&self.name).unwrap();
         records.into_iter().filter_map(|record| record.value).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Exactly once, whatever happens to the writer, to the broker, or to who leads.
 
 use crate::phases::Phases;
+use crate::settled::settled;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -72,6 +73,7 @@ fn text(bytes: Option<&[u8]>) -> String {
 /// The values that an ordinary consumer sees, in order; each must have its tick's header.
 fn seen(client: &Client, topic: &str) -> Vec<String> {
     let mut values = Vec::new();
+    settled(client, topic);
     for record in client.read_committed(topic).unwrap() {
         let value = text(record.value.as_deref());
         let tick = record.header("tidemark-tick").expect("each row has the header");
@@ -83,6 +85,7 @@ fn seen(client: &Client, topic: &str) -> Vec<String> {
 }
 
 fn entries(client: &Client, topic: &str) -> Vec<(Record, Entry)> {
+    settled(client, topic);
     let records = client.read_committed(topic).unwrap().into_iter();
     records.map(|r| (r.clone(), parse(r.value.as_deref().unwrap()).unwrap())).collect()
 }
@@ -111,6 +114,7 @@ fn rows_and_progress_stand_as_documented() {
     ];
     sink.write(&ticks).unwrap();
 
+    settled(&client, "stand");
     let mut records = client.read_committed("stand").unwrap();
     records.sort_by(|a, b| (&a.key, &a.value).cmp(&(&b.key, &b.value)));
     let found: Vec<_> = records
@@ -171,6 +175,7 @@ fn rows_and_progress_stand_as_documented() {
     let progress = next.fence(&identity(2), 2).unwrap();
     assert_eq!([whole(progress[0].as_ref()), whole(progress[1].as_ref())], [Some(4), Some(1)]);
     next.write(&ticks).unwrap();
+    settled(&client, "stand");
     assert_eq!(client.read_committed("stand").unwrap().len(), 5);
 }
 
@@ -410,7 +415,6 @@ fn a_broker_killed_at_any_step_costs_nothing_but_time() {
             finish(&mut sink, 1, &ticks);
         }
     }
-    // A commit that was answered is decided, but readers may not see it yet: whoever takes the lane waits until they do.
     assert_eq!(whole(sink.fence(&identity(1), 1).unwrap()[0].as_ref()), Some(5));
     assert_eq!(seen(&client, "outage"), values(&ticks));
 }
@@ -518,5 +522,6 @@ fn small_transactions_are_quick() {
     let begun = clock::now();
     sink.write(&[tick(51, 20_000)]).unwrap();
     println!("20,000 rows: {:?}", begun.elapsed());
+    settled(&client, "quick");
     assert_eq!(client.read_committed("quick").unwrap().len(), 50 * 3 + 20_000);
 }
