@@ -66,10 +66,10 @@ fn index<K: Row, V: Row>(
         .clone()
         .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(by_key, "View", move |_, _| {
             move |input, _| {
-                input.for_each(|stamp, rows| {
-                    let tick = *stamp.least().expect("a message has a time");
+                input.for_each(|_, rows| {
                     let mut shard = filled.borrow_mut();
-                    for ((key, value), _, diff) in rows.drain(..) {
+                    // A message may carry updates of later ticks than its own.
+                    for ((key, value), tick, diff) in rows.drain(..) {
                         shard.push(tick, key, value, diff);
                     }
                 });

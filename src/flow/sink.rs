@@ -74,11 +74,17 @@ impl<D: Row> SinksTo<Append> for Stream<'_, D> {
     type Row = D;
 
     fn connect(&self, sink: &Connecting<'_>) {
-        let encoded = encode(&self.inner, &self.flow, sink, |rec| {
-            let value = bytes(&rec.row)?;
-            let shard = shard(&value);
-            Ok(Some(OutRow { shard, key: None, pos: rec.pos.0, value, diff: 1 }))
-        });
+        let encoded = encode(
+            &self.inner,
+            &self.flow,
+            sink,
+            |_, stamp| stamp,
+            |rec| {
+                let value = bytes(&rec.row)?;
+                let shard = shard(&value);
+                Ok(OutRow { shard, key: None, pos: rec.pos.0, value, diff: 1 })
+            },
+        );
         attach(&self.flow, sink, Mode::Append, self.made_by, &encoded);
     }
 }
@@ -87,11 +93,17 @@ impl<D: Row> SinksTo<Append> for Table<'_, D> {
     type Row = D;
 
     fn connect(&self, sink: &Connecting<'_>) {
-        let encoded = encode(&self.rows.inner, &self.flow, sink, |(row, _, diff)| {
-            let value = bytes(row)?;
-            let shard = shard(&value);
-            Ok(Some(OutRow { shard, key: None, pos: 0, value, diff: *diff }))
-        });
+        let encoded = encode(
+            &self.rows.inner,
+            &self.flow,
+            sink,
+            |(_, tick, _), _| *tick,
+            |(row, _, diff)| {
+                let value = bytes(row)?;
+                let shard = shard(&value);
+                Ok(OutRow { shard, key: None, pos: 0, value, diff: *diff })
+            },
+        );
         attach(&self.flow, sink, Mode::Append, "a table", &encoded);
     }
 }
@@ -100,10 +112,16 @@ impl<D: Row> SinksTo<Changelog> for Table<'_, D> {
     type Row = D;
 
     fn connect(&self, sink: &Connecting<'_>) {
-        let encoded = encode(&self.rows.inner, &self.flow, sink, |(row, _, diff)| {
-            let value = bytes(row)?;
-            Ok(Some(OutRow { shard: shard(&value), key: None, pos: 0, value, diff: *diff }))
-        });
+        let encoded = encode(
+            &self.rows.inner,
+            &self.flow,
+            sink,
+            |(_, tick, _), _| *tick,
+            |(row, _, diff)| {
+                let value = bytes(row)?;
+                Ok(OutRow { shard: shard(&value), key: None, pos: 0, value, diff: *diff })
+            },
+        );
         attach(&self.flow, sink, Mode::Changelog, "a table", &encoded);
     }
 }
@@ -133,39 +151,49 @@ impl<K: Row, V: Row> SinksTo<Changelog> for KeyedTable<'_, K, V> {
 }
 
 fn connect_keyed<K: Row, V: Row>(table: &KeyedTable<'_, K, V>, sink: &Connecting<'_>, mode: Mode) {
-    let encoded = encode(&table.rows.inner, &table.flow, sink, move |((key, row), _, diff)| {
-        let bare = bytes(key)?;
-        let value = match mode {
-            Mode::Append => bytes(&Whole { key, value: row })?,
-            Mode::Upsert | Mode::Changelog => bytes(row)?,
-        };
-        Ok(Some(OutRow { shard: shard(&bare), key: Some(bare), pos: 0, value, diff: *diff }))
-    });
+    let encoded = encode(
+        &table.rows.inner,
+        &table.flow,
+        sink,
+        |(_, tick, _), _| *tick,
+        move |((key, row), _, diff)| {
+            let bare = bytes(key)?;
+            let value = match mode {
+                Mode::Append => bytes(&Whole { key, value: row })?,
+                Mode::Upsert | Mode::Changelog => bytes(row)?,
+            };
+            Ok(OutRow { shard: shard(&bare), key: Some(bare), pos: 0, value, diff: *diff })
+        },
+    );
     attach(&table.flow, sink, mode, "a keyed table", &encoded);
 }
 
-/// Encodes rows where they are, before they are sent to their lane; ticks that the sink has are cut before that.
+/// Encodes rows where they are, before they are sent to their lane; ticks that the sink has are cut before that. `tick` is the tick of
+/// a row, given that of its message: a message of a collection may carry updates of later ticks than its own.
 fn encode<'s, D: Clone + 'static>(
     stream: &StreamVec<'s, Tick, D>,
     flow: &Flow<'s>,
     sink: &Connecting<'_>,
-    row: impl Fn(&D) -> Result<Option<OutRow>> + 'static,
-) -> StreamVec<'s, Tick, OutRow> {
+    tick: impl Fn(&D, Tick) -> Tick + 'static,
+    row: impl Fn(&D) -> Result<OutRow> + 'static,
+) -> StreamVec<'s, Tick, (Tick, OutRow)> {
     let written = flow.context.written.get(sink.name).copied().unwrap_or(0);
     let (context, name) = (Rc::clone(&flow.context), sink.name.to_owned());
-    stream.clone().unary::<CapacityContainerBuilder<Vec<OutRow>>, _, _, _>(
+    stream.clone().unary::<CapacityContainerBuilder<Vec<(Tick, OutRow)>>, _, _, _>(
         Pipeline,
         "Encode",
         move |_, _| {
             move |input, output| {
                 input.for_each(|stamp, rows| {
-                    if *stamp.least().expect("a message has a time") <= written {
-                        return;
-                    }
+                    let sent = *stamp.least().expect("a message has a time");
                     let mut session = output.session(&stamp);
                     for given in rows.drain(..) {
+                        let tick = tick(&given, sent);
+                        if tick <= written {
+                            continue;
+                        }
                         match row(&given) {
-                            Ok(encoded) => session.give_iterator(encoded.into_iter()),
+                            Ok(encoded) => session.give((tick, encoded)),
                             Err(error) => context.failure.fail(error.at(format!("sink {name:?}"))),
                         }
                     }
@@ -180,7 +208,7 @@ fn attach<'s>(
     sink: &Connecting<'_>,
     mode: Mode,
     fed_by: &str,
-    rows: &StreamVec<'s, Tick, OutRow>,
+    rows: &StreamVec<'s, Tick, (Tick, OutRow)>,
 ) {
     {
         let mut plan = flow.context.plan.borrow_mut();
@@ -197,13 +225,15 @@ fn attach<'s>(
     let lanes = flow.context.lanes.get(sink.name).copied().unwrap_or(1).max(1);
     let pending: Pending<OutRow> = Rc::default();
     let filled = Rc::clone(&pending);
-    let by_lane = Exchange::new(move |row: &OutRow| u64::from(row.shard % lanes));
+    let by_lane = Exchange::new(move |(_, row): &(Tick, OutRow)| u64::from(row.shard % lanes));
     rows.clone()
         .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(by_lane, "Sink", move |_, _| {
             move |input, _| {
-                input.for_each(|stamp, rows| {
-                    let tick = *stamp.least().expect("a message has a time");
-                    filled.borrow_mut().entry(tick).or_default().append(rows);
+                input.for_each(|_, rows| {
+                    let mut filled = filled.borrow_mut();
+                    for (tick, row) in rows.drain(..) {
+                        filled.entry(tick).or_default().push(row);
+                    }
                 });
             }
         })
