@@ -77,6 +77,8 @@ pub struct DeadLetter {
 
 /// The most of a payload that a dead letter shows, in bytes.
 const EXCERPT_BYTES: usize = 1024;
+/// How long a partition may end before what a replay needs until it counts as having changed.
+const SHORT_AFTER: Duration = Duration::from_secs(60);
 /// Records that go down the dataflow together.
 const CHUNK: usize = 1024;
 
@@ -205,6 +207,21 @@ struct Partition {
     quiet_since: Option<Instant>,
 }
 
+impl Partition {
+    /// Whether it has less than the log says. A partition that only says that it is at its end at present (a broker that comes up,
+    /// transactions that are not yet decided) is given time.
+    fn is_short(&mut self, polled: Polled) -> bool {
+        match polled {
+            Polled::Finished => true,
+            Polled::CaughtUp => {
+                let since = *self.quiet_since.get_or_insert_with(clock::instant);
+                clock::instant() - since >= SHORT_AFTER
+            }
+            Polled::More | Polled::Waiting | Polled::Limit => false,
+        }
+    }
+}
+
 /// A source on one worker.
 struct Driver<D: Row> {
     source: String,
@@ -286,7 +303,7 @@ impl<D: Row> SourceTask for Driver<D> {
             found.more |= polled == Polled::More;
             if self.following {
                 found.reached &= inlet.next >= inlet.limit;
-                if inlet.next < inlet.limit && polled == Polled::Finished {
+                if inlet.next < inlet.limit && inlet.is_short(polled) {
                     return Err(gone_short(&self.source, inlet));
                 }
                 continue;

@@ -342,6 +342,11 @@ pub fn start(
         least = claimed.least
     );
     let (snapshot, follow) = restore(&claimed, &store, plan, &options)?;
+    for decl in claimed.counter.inlets() {
+        if let Some(transport) = transports.get(&decl.source) {
+            transport.resumed();
+        }
+    }
     let found = discover_first(&transports, &options)?;
     launch(build, plan, options, shared, wall, store, transports, claimed, snapshot, follow, found)
 }
@@ -547,6 +552,10 @@ fn launch(
     let failure = Failure::default();
     let board = Board::default();
     let observer = Arc::new(Observer::new(Arc::clone(&shared)));
+    let facts = snapshot.as_ref().map(|s| &s.manifest().facts);
+    if let Some(facts) = facts {
+        shared.restore_inlets(facts.inlets.iter().map(|at| (at.decl.clone(), at.next)));
+    }
     observer.restored(start);
     shared.set_state(if follow.is_empty() { State::Starting } else { State::Replaying });
     tracing::info!(target: "tidemark::phase", phase = "recovery-replay", from = start, to = end);
