@@ -48,6 +48,8 @@ pub enum OnError {
 pub struct SourceOptions {
     /// What becomes of rejected records.
     pub on_error: OnError,
+    /// The sink that rejected records go to under [`OnError::DeadLetter`]; `None`: `SOURCE-dead-letter`.
+    pub dead_letter: Option<String>,
     /// After how long without records a caught-up partition no longer holds the watermark; `None`: never.
     pub idle: Option<Duration>,
     /// `json` or `csv`; `None`: as the code says.
@@ -126,8 +128,10 @@ impl<'s, D: Row> Source<'s, D> {
         let letters = (options.on_error == OnError::DeadLetter).then(|| {
             let (letters, stream) = self.flow.scope.new_input::<Rec<DeadLetter>>();
             let stream = Stream::new(&self.flow, stream, Rc::default(), "dead letters");
-            let name = format!("{}-dead-letter", self.name);
-            self.flow.sink_at(&name, &stream, &self.dead_letter_endpoint(), self.place);
+            let name = options.dead_letter.clone();
+            let name = name.unwrap_or_else(|| format!("{}-dead-letter", self.name));
+            let endpoint = super::endpoint::kafka::topic(&name).json();
+            self.flow.sink_at(&name, &stream, &endpoint, self.place);
             letters
         });
         self.flow.context.sources.borrow_mut().push(Box::new(Driver {
@@ -147,10 +151,6 @@ impl<'s, D: Row> Source<'s, D> {
         }));
         let sources = lag.iter().map(|_| self.name.clone()).collect();
         Stream::new(&self.flow, stream.probe_with(&self.flow.probe), Rc::new(sources), "source")
-    }
-
-    fn dead_letter_endpoint(&self) -> Endpoint<DeadLetter> {
-        super::endpoint::kafka::topic(&format!("{}-dead-letter", self.name)).json()
     }
 
     fn decoder(&self, options: &SourceOptions) -> Rc<dyn for<'a> Decode<'a, D>> {

@@ -239,8 +239,7 @@ impl Coordinator {
             next_offsets: self.inlets.next_offsets(),
             watermarks: opening.decision.watermarks.clone(),
         };
-        let oldest = self.setup.observer.released_tick().min(tick).saturating_sub(64);
-        self.setup.board.note(tick, facts, oldest);
+        self.setup.board.note(tick, facts, self.setup.released_by_all());
         let generation = self.setup.identity.generation;
         let (replayed, snapshot) = (opening.recorded.is_some(), opening.decision.snapshot);
         let record = TickRecord { generation, decision: opening.decision, ranges };
@@ -336,8 +335,7 @@ impl Coordinator {
         }
         self.next_due = Duration::ZERO;
         let finished = self.inlets.all_finished(&self.setup.lags, &self.decided)
-            && self.setup.exit_when_finished
-            && released >= self.opened;
+            && self.setup.exit_when_finished;
         let stopping = self.stop.wanted || finished;
         if stopping && self.snapshot.is_some() {
             // The end's snapshot follows the one that is being written.

@@ -36,7 +36,7 @@ use crate::ticks::record::{Open, Record, SinkDecl, TickRecord};
 use crate::time::clock::{self, Wall};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -616,10 +616,14 @@ fn launch(
     let mut threads = Vec::new();
     let mut written = Map::default();
     for (name, writer) in outsides {
-        let entry = held.iter().find(|h| h.sink.live && h.sink.name == name);
-        let entry = entry.ok_or_else(|| Error::internal(format!("sink {name} was not fenced")))?;
-        let progress: &[Option<Progress>] = &entry.progress;
-        let first_tick = entry.sink.first_tick;
+        let fenced = held.iter().find(|h| h.sink.live && h.sink.name == name);
+        let declared = open.sinks.iter().find(|sink| sink.live && sink.name == name);
+        let (Some(fenced), Some(declared)) = (fenced, declared) else {
+            return Err(Error::internal(format!("sink {name} was not fenced")));
+        };
+        // Lanes beyond are those of an earlier declaration: fenced, and written no more.
+        let progress: &[Option<Progress>] = &fenced.progress[..usize::from(declared.lanes)];
+        let first_tick = declared.first_tick;
         let least = progress.iter().map(|p| reached(p.as_ref(), first_tick)).min().unwrap_or(0);
         written.insert(name.clone(), least.max(start));
         let sink_wake = wake.clone();
@@ -684,6 +688,7 @@ fn launch(
         persister: persister.handle(),
         appender: log.appender(),
         board,
+        released: (0..options.workers).map(|_| AtomicU64::new(start)).collect(),
         failure,
         ended: AtomicBool::new(false),
         bounds: options.bounds,

@@ -165,7 +165,7 @@ impl Inlets {
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &InletAt> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &InletAt> + Clone {
         self.inlets.values()
     }
 

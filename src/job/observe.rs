@@ -201,6 +201,9 @@ impl Observer {
         let held = |source: &String| {
             let mut of = inlets.all().filter(|at| at.decl.source == *source).peekable();
             of.peek()?;
+            if of.clone().all(|at| at.activity == Activity::Finished) {
+                return None;
+            }
             let all_idle = of.all(|at| at.activity != Activity::Active);
             Some(match inlets.holder(source) {
                 None if all_idle => WatermarkHeld::AllIdle,

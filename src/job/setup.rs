@@ -16,7 +16,7 @@ use crate::ticks::log::thread::{Appender, Event as LogEvent};
 use crate::ticks::record::TickRecord;
 use crate::time::clock::Wall;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
@@ -130,6 +130,8 @@ pub(crate) struct Setup {
     pub(crate) persister: PersisterHandle,
     pub(crate) appender: Appender,
     pub(crate) board: Board,
+    /// What each worker has released.
+    pub(crate) released: Vec<AtomicU64>,
     pub(crate) failure: Failure,
     pub(crate) ended: AtomicBool,
     pub(crate) bounds: Bounds,
@@ -167,6 +169,11 @@ impl Setup {
     /// Whether the generation ends.
     pub(crate) fn is_over(&self) -> bool {
         self.ended.load(Ordering::Acquire) || self.failure.is_set()
+    }
+
+    /// The tick through which every worker has released.
+    pub(crate) fn released_by_all(&self) -> Tick {
+        self.released.iter().map(|tick| tick.load(Ordering::Acquire)).min().unwrap_or(0)
     }
 
     /// Whether worker `index` reads `inlet`.

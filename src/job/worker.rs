@@ -20,6 +20,7 @@ use crate::views::inbox::Inbox;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use timely::dataflow::operators::probe;
 use timely::worker::Worker;
@@ -331,6 +332,7 @@ impl Running {
                 }
             }
             self.released = tick;
+            self.setup.released[self.index].store(tick, Ordering::Release);
         }
         let now = clock::instant();
         if now - self.told_lag > LAG_EVERY {

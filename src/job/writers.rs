@@ -72,9 +72,11 @@ impl SinkHand {
     }
 }
 
+/// What a tick takes in the queue beside its rows, roughly: it bounds how many ticks wait for a sink that is away.
+const TICK_BYTES: usize = 256;
+
 fn bytes(tick: &LaneTick) -> u64 {
-    // A tick without rows must not count: heartbeats alone would fill the window of a sink that is away.
-    tick.rows.iter().map(Row::bytes).sum::<usize>() as u64
+    (TICK_BYTES + tick.rows.iter().map(Row::bytes).sum::<usize>()) as u64
 }
 
 /// What a sink's thread begins with.

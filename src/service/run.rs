@@ -130,6 +130,7 @@ fn source_options(settings: &Settings) -> Result<Map<String, SourceOptions>> {
                     connectors::OnError::Skip => OnError::Skip,
                     connectors::OnError::DeadLetter => OnError::DeadLetter,
                 },
+                dead_letter: Some(source.dead_letter.clone()),
                 idle: Some(source.idle).filter(|idle| !idle.is_zero()),
                 format: format.or_else(|| Some("json".to_owned())),
                 columns: None,
@@ -145,6 +146,7 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
         Some(program) => program.clone(),
         None => program::fingerprint(name)?,
     };
+    check_sinks(plan, settings)?;
     let tick = &settings.tick;
     let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     let discovery = settings.sources.values().filter_map(|source| match &source.connector {
@@ -179,6 +181,39 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
             .collect(),
         drop_state: Vec::new(),
     })
+}
+
+/// Refuses what the configuration can say of sinks and the engine does not do.
+fn check_sinks(plan: &Plan, settings: &Settings) -> Result<()> {
+    for sink in &plan.sinks {
+        let Some(configured) = settings.sinks.get(&sink.name) else { continue };
+        let mode = match configured.mode {
+            connectors::Mode::Append => "append",
+            connectors::Mode::Upsert => "upsert",
+            connectors::Mode::Changelog => "changelog",
+        };
+        let place = format!("sink.{}", sink.name);
+        if mode != sink.mode {
+            return Err(Error::config(format!(
+                "{place}.mode = {mode}, but the dataflow writes it as {} ({}:{}); change the dataflow, since the mode decides which \
+                 tables it can take",
+                sink.mode,
+                sink.place.file(),
+                sink.place.line()
+            )));
+        }
+        if configured.format == connectors::Format::Csv {
+            return Err(Error::config(format!(
+                "{place}.format = csv: sinks write json only, as yet"
+            )));
+        }
+        if configured.when_behind == connectors::WhenBehind::Spool {
+            return Err(Error::config(format!(
+                "{place}.when_behind = spool: there is no outbox yet; leave it at stall, which stops the clock while the sink is behind"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn open_log(settings: &Settings, outsides: &Configured) -> Result<Box<dyn Log>> {
