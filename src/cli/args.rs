@@ -24,6 +24,9 @@ pub(crate) enum Command {
     Run {
         /// Its name, as `list` shows it
         dataflow: String,
+        /// Give up this kept state, once: it begins empty. May be repeated
+        #[arg(long, value_name = "UID")]
+        drop_state: Vec<String>,
         #[command(flatten)]
         config: ConfigArguments,
     },
@@ -43,7 +46,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: Address,
     },
-    /// Stop a running job cleanly
+    /// Stop a running job cleanly: every sink has its last tick, and a snapshot of it another program may start from
+    #[command(visible_alias = "drain")]
     Stop {
         /// Make a savepoint of this name first
         #[arg(long, value_name = "NAME")]

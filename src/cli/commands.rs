@@ -72,19 +72,19 @@ fn command(
     let json = arguments.json;
     match arguments.command {
         Command::List => Ok(list(&runner.names(), json)),
-        Command::Run { dataflow, config } => {
-            let resolved = resolved(runner, &dataflow, &config, outside)?;
+        Command::Run { dataflow, drop_state, config } => {
+            let resolved = resolved(runner, &dataflow, &config, &drop_state, outside)?;
             run(runner, &dataflow, &resolved, arguments.log, outside)
         }
         Command::Explain { dataflow, config } => {
-            let settings = resolved(runner, &dataflow, &config, outside)?.settings();
+            let settings = resolved(runner, &dataflow, &config, &[], outside)?.settings();
             let text = runner.explain(&dataflow, &settings)?;
             let text = text.trim_end().to_owned();
             Ok(if json { format!("{}\n", json!({ "explain": text })) } else { text + "\n" })
         }
         Command::Config(Config::Reference) => Ok(reference()),
         Command::Config(Config::Check { dataflow, config }) => {
-            let resolved = resolved(runner, &dataflow, &config, outside)?;
+            let resolved = resolved(runner, &dataflow, &config, &[], outside)?;
             for warning in resolved.settings().warnings() {
                 let _ = writeln!(outside.err, "warning: {warning}");
             }
@@ -163,6 +163,7 @@ fn resolved(
     runner: &dyn Runner,
     dataflow: &str,
     config: &ConfigArguments,
+    drop_state: &[String],
     outside: &Outside<'_>,
 ) -> Result<Resolved> {
     let names = runner.names();
@@ -189,6 +190,9 @@ fn resolved(
         if let Some(value) = value {
             layered = layered.with_flag(path, flag, value.clone());
         }
+    }
+    if !drop_state.is_empty() {
+        layered = layered.with_flag("job.drop_state", "--drop-state", drop_state.join(","));
     }
     runner.declare(dataflow, layered)?.resolve(dataflow)
 }

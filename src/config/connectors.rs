@@ -207,6 +207,8 @@ pub struct Sink {
     pub lanes: u16,
     /// What to do when the program above the sink has changed.
     pub on_change: OnChange,
+    /// Whether it keeps what it has written, so that `on_change = "reconcile"` is possible later.
+    pub reconcile: bool,
     /// What a slow sink does to the job.
     pub when_behind: WhenBehind,
 }

@@ -114,6 +114,7 @@ pub(crate) const KEYS: &[Key] = &[
 
     key("job", ALL, "name", Kind::Name, Is("<dataflow>"), "The job's name. With the store it is the job's identity: progress of sinks is kept under it."),
     key("job", ALL, "program", Kind::Text, Unset("computed from the dataflow"), "Says the program's fingerprint instead of computing it. Only for those who know that two programs give the same output."),
+    key("job", ALL, "drop_state", Kind::Text, Unset("nothing"), "Uids of kept state that this program gives up, with commas between them; `--drop-state UID` does the same. Each is given up once: a program that has done it keeps what it has gathered since."),
 
     key("http", ALL, "addr", Kind::Address, Is("127.0.0.1:8090"), "Address and port to listen on; port 0 takes a free one."),
     key("http", ALL, "token", Kind::Secret, Unset("no token is asked for"), "Bearer token that every request but health and readiness must carry."),
@@ -194,7 +195,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("sink", ALL, "format", FORMATS, Is("json"), "Format of a row."),
     key("sink", ALL, "mode", Kind::Choice(&["append", "upsert", "changelog"]), Is("append"), "What a row in the output means: append only, last value per key, or inserted and retracted rows."),
     key("sink", ALL, "lanes", Kind::Integer(1, 256), Is("1"), "Writers; fixed for the sink's life."),
-    key("sink", ALL, "on_change", Kind::Choice(&["refuse", "reconcile", "rewrite", "from-now"]), Is("refuse"), "What to do when the program above the sink has changed."),
+    key("sink", ALL, "on_change", Kind::Choice(&["refuse", "reconcile", "rewrite", "from-now"]), Is("refuse"), "What the sink of a table does when another program goes on: do not start, write the difference to what it has written, write the whole table, or go on with changes. See [upgrade](upgrade.md)."),
+    key("sink", ALL, "reconcile", Kind::Bool, Is("false"), "Keep what the sink writes, so that `on_change = \"reconcile\"` is possible at a later change of program. Only sinks of tables with mode upsert or changelog; `on_change = \"reconcile\"` implies it."),
     key("sink", ALL, "when_behind", Kind::Choice(&["stall", "spool"]), Is("stall"), "What a slow sink does to the job: stop the clock, or spool to the store."),
 
     key("view", ALL, "history", Kind::Integer(1, 1_000_000), Is("64"), "Ticks back to which `as_of` can ask."),

@@ -52,6 +52,8 @@ pub struct Job {
     pub name: String,
     /// The program's fingerprint, if it is said instead of computed.
     pub program: Option<String>,
+    /// Uids of kept state that is given up.
+    pub drop_state: Vec<String>,
 }
 
 /// `[http]`.
@@ -199,7 +201,11 @@ impl Settings {
         Settings {
             workers: top.number("workers"),
             state: top.text("state"),
-            job: Job { name: job.text("name"), program: job.text_if("program") },
+            job: Job {
+                name: job.text("name"),
+                program: job.text_if("program"),
+                drop_state: listed(job.text_if("drop_state")),
+            },
             http: Http { addr: http.text("addr"), token: http.secret_if("token") },
             tick: tick(&at("tick")),
             snapshots: Snapshots {
@@ -420,9 +426,16 @@ fn sink(of: &Of<'_>) -> Sink {
         mode: of.choice("mode", &modes),
         lanes: of.number("lanes"),
         on_change: of.choice("on_change", &changes),
+        reconcile: of.yes("reconcile"),
         when_behind: of
             .choice("when_behind", &[("stall", WhenBehind::Stall), ("spool", WhenBehind::Spool)]),
     }
+}
+
+/// The words of a list with commas.
+fn listed(text: Option<String>) -> Vec<String> {
+    let text = text.unwrap_or_default();
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

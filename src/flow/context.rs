@@ -1,15 +1,18 @@
 //! A dataflow under construction, and what its operators hold on to on their worker.
 
-use super::plan::{Place, Plan, SourcePlan, ViewPlan};
+use super::plan::{Place, Plan, Renamed, SourcePlan, ViewPlan};
+use super::sink::SinkOptions;
 use super::source::SourceOptions;
 use crate::hash::Map;
 use crate::ids::Tick;
 use crate::job::failure::Failure;
 use crate::job::ports::{RestoreTask, SinkPort, SourceTask};
 use crate::state::changes::ChangeBuffer;
+use crate::ticks::record::Image;
 use crate::ticks::view::Watermarks;
 use crate::views::shard::Shards;
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::rc::Rc;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::probe;
@@ -20,6 +23,10 @@ pub(crate) struct Context {
     pub(crate) start: Tick,
     /// What configuration says about how sources are read.
     pub(crate) source_options: Map<String, SourceOptions>,
+    /// What configuration says about what sinks keep, and what they do at a change of program.
+    pub(crate) sink_options: Map<String, SinkOptions>,
+    /// For each sink that is given a whole table at a tick after the restored one, that tick.
+    pub(crate) images: Map<String, Image>,
     /// What configuration says about how much history views keep, in ticks.
     pub(crate) view_history: Map<String, u64>,
     /// Watermarks by tick.
@@ -48,10 +55,15 @@ pub(crate) struct Context {
 
 impl Context {
     /// A context for learning the plan.
-    pub(crate) fn dry(source_options: Map<String, SourceOptions>) -> Context {
+    pub(crate) fn dry(
+        source_options: Map<String, SourceOptions>,
+        sink_options: Map<String, SinkOptions>,
+    ) -> Context {
         Context {
             start: 0,
             source_options,
+            sink_options,
+            images: Map::default(),
             view_history: Map::default(),
             watermarks: Watermarks::default(),
             changes: RefCell::new(ChangeBuffer::default()),
@@ -83,6 +95,27 @@ impl<'s> Flow<'s> {
         probe: probe::Handle<Tick>,
     ) -> Flow<'s> {
         Flow { scope, context, probe }
+    }
+
+    /// Says that the kept state `to` had the uid `from`: a snapshot that has only the old one is restored under the new one. It may
+    /// stay in the code; once a snapshot has the new uid it says nothing.
+    #[track_caller]
+    pub fn renamed(&self, from: &str, to: &str) {
+        let place = Location::caller();
+        let mut plan = self.context.plan.borrow_mut();
+        let same = |r: &&Renamed| r.from == from || r.to == to;
+        let text = match plan.renamed.iter().find(same) {
+            _ if from == to => format!("uid {from:?} is renamed to itself"),
+            Some(r) => format!(
+                "uid {from:?} is renamed to {to:?}, and {:?} to {:?}; each once",
+                r.from, r.to
+            ),
+            None => {
+                plan.renamed.push(Renamed { from: from.to_owned(), to: to.to_owned() });
+                return;
+            }
+        };
+        plan.problem(place, text);
     }
 
     pub(crate) fn declare_source(&self, plan: SourcePlan) {

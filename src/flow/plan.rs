@@ -17,6 +17,8 @@ pub struct Plan {
     pub sources: Vec<SourcePlan>,
     /// The sinks in the order of their declaration.
     pub sinks: Vec<SinkPlan>,
+    /// Kept state that has another uid now.
+    pub renamed: Vec<Renamed>,
     /// Kept state in the order of its declaration; the index is the state's number in memory.
     pub kept: Vec<KeptPlan>,
     /// The served views.
@@ -40,6 +42,15 @@ pub struct SourcePlan {
     pub place: Place,
 }
 
+/// Kept state that has another uid than it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// The uid that a snapshot may have.
+    pub from: String,
+    /// The uid that it has now.
+    pub to: String,
+}
+
 /// A declared sink.
 #[derive(Clone, Debug)]
 pub struct SinkPlan {
@@ -49,6 +60,8 @@ pub struct SinkPlan {
     pub defaults: BTreeMap<String, String>,
     /// `append`, `upsert` or `changelog`.
     pub mode: &'static str,
+    /// Whether it takes the changes of a table; else the records of a stream.
+    pub of_table: bool,
     /// Where it is declared.
     pub place: Place,
 }

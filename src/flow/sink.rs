@@ -6,11 +6,13 @@
 use super::context::Flow;
 use super::endpoint::{Append, Changelog, Endpoint, Upsert};
 use super::plan::{Place, SinkPlan};
+use super::reconcile::{Keeping, keeping};
 use super::{KeyedTable, Stream, Table};
 use crate::error::{Error, Kind, Result};
 use crate::formats::encode_json;
 use crate::hash::shard;
 use crate::ids::{Diff, Tick};
+use crate::job::generation::change::OnChange;
 use crate::job::ports::{Mode, OutRow, Pending, SinkPort};
 use crate::row::Row;
 use crate::sinks;
@@ -22,6 +24,21 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::probe::Probe;
+
+/// What configuration says about a table's sink beside its transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkOptions {
+    /// What happens when another program goes on.
+    pub on_change: OnChange,
+    /// Whether it keeps what it has written, so that [`OnChange::Reconcile`] is possible later.
+    pub keeps_written: bool,
+}
+
+impl SinkOptions {
+    fn keeps(self) -> bool {
+        self.keeps_written || self.on_change == OnChange::Reconcile
+    }
+}
 
 /// What can be written to a sink of kind `M`.
 pub trait SinksTo<M> {
@@ -59,6 +76,17 @@ impl<'s> Flow<'s> {
     }
 }
 
+/// What feeds a sink.
+#[derive(Clone, Copy)]
+struct Feed {
+    /// The operator's name, for messages.
+    by: &'static str,
+    table: bool,
+}
+
+const TABLE: Feed = Feed { by: "a table", table: true };
+const KEYED: Feed = Feed { by: "a keyed table", table: true };
+
 fn bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     encode_json(value)
 }
@@ -85,7 +113,7 @@ impl<D: Row> SinksTo<Append> for Stream<'_, D> {
                 Ok(OutRow { shard, key: None, pos: rec.pos.0, value, diff: 1 })
             },
         );
-        attach(&self.flow, sink, Mode::Append, self.made_by, &encoded);
+        attach(&self.flow, sink, Mode::Append, Feed { by: self.made_by, table: false }, &encoded);
     }
 }
 
@@ -104,7 +132,7 @@ impl<D: Row> SinksTo<Append> for Table<'_, D> {
                 Ok(OutRow { shard, key: None, pos: 0, value, diff: *diff })
             },
         );
-        attach(&self.flow, sink, Mode::Append, "a table", &encoded);
+        attach(&self.flow, sink, Mode::Append, TABLE, &encoded);
     }
 }
 
@@ -122,7 +150,7 @@ impl<D: Row> SinksTo<Changelog> for Table<'_, D> {
                 Ok(OutRow { shard: shard(&value), key: None, pos: 0, value, diff: *diff })
             },
         );
-        attach(&self.flow, sink, Mode::Changelog, "a table", &encoded);
+        attach(&self.flow, sink, Mode::Changelog, TABLE, &encoded);
     }
 }
 
@@ -165,7 +193,7 @@ fn connect_keyed<K: Row, V: Row>(table: &KeyedTable<'_, K, V>, sink: &Connecting
             Ok(OutRow { shard: shard(&bare), key: Some(bare), pos: 0, value, diff: *diff })
         },
     );
-    attach(&table.flow, sink, mode, "a keyed table", &encoded);
+    attach(&table.flow, sink, mode, KEYED, &encoded);
 }
 
 /// Encodes rows where they are, before they are sent to their lane; ticks that the sink has are cut before that. `tick` is the tick of
@@ -177,7 +205,9 @@ fn encode<'s, D: Clone + 'static>(
     tick: impl Fn(&D, Tick) -> Tick + 'static,
     row: impl Fn(&D) -> Result<OutRow> + 'static,
 ) -> StreamVec<'s, Tick, (Tick, OutRow)> {
-    let written = flow.context.written.get(sink.name).copied().unwrap_or(0);
+    // What a sink keeps is of all ticks, and an image is made of ticks before its own.
+    let all = flow.context.images.contains_key(sink.name) || options(flow, sink).keeps();
+    let written = flow.context.written.get(sink.name).copied().filter(|_| !all).unwrap_or(0);
     let (context, name) = (Rc::clone(&flow.context), sink.name.to_owned());
     stream.clone().unary::<CapacityContainerBuilder<Vec<(Tick, OutRow)>>, _, _, _>(
         Pipeline,
@@ -203,46 +233,71 @@ fn encode<'s, D: Clone + 'static>(
     )
 }
 
+fn options(flow: &Flow<'_>, sink: &Connecting<'_>) -> SinkOptions {
+    flow.context.sink_options.get(sink.name).copied().unwrap_or_default()
+}
+
+fn declare(flow: &Flow<'_>, sink: &Connecting<'_>, mode: Mode, feed: Feed) {
+    let mut plan = flow.context.plan.borrow_mut();
+    let earlier: Vec<_> = plan.sinks.iter().map(|s| (s.name.clone(), s.place)).collect();
+    plan.once("sink", sink.name, sink.place, earlier.iter().map(|(n, p)| (n.as_str(), *p)));
+    if options(flow, sink).keeps() && (!feed.table || mode == Mode::Append) {
+        let text = format!(
+            "sink {:?} can't reconcile: {}; take reconcile and on_change = \"reconcile\" out of [sink.{}]",
+            sink.name,
+            if feed.table {
+                "it only appends, and could take nothing back"
+            } else {
+                "it is fed by a stream, whose rows came once and for all"
+            },
+            sink.name
+        );
+        plan.problem(sink.place, text);
+    }
+    let (name, defaults) = (sink.name.to_owned(), sink.keys.clone());
+    let mode = match mode {
+        Mode::Append => "append",
+        Mode::Upsert => "upsert",
+        Mode::Changelog => "changelog",
+    };
+    plan.sinks.push(SinkPlan { name, defaults, mode, of_table: feed.table, place: sink.place });
+}
+
 fn attach<'s>(
     flow: &Flow<'s>,
     sink: &Connecting<'_>,
     mode: Mode,
-    fed_by: &str,
+    feed: Feed,
     rows: &StreamVec<'s, Tick, (Tick, OutRow)>,
 ) {
-    {
-        let mut plan = flow.context.plan.borrow_mut();
-        let earlier: Vec<_> = plan.sinks.iter().map(|s| (s.name.clone(), s.place)).collect();
-        plan.once("sink", sink.name, sink.place, earlier.iter().map(|(n, p)| (n.as_str(), *p)));
-        let (name, defaults) = (sink.name.to_owned(), sink.keys.clone());
-        let mode = match mode {
-            Mode::Append => "append",
-            Mode::Upsert => "upsert",
-            Mode::Changelog => "changelog",
-        };
-        plan.sinks.push(SinkPlan { name, defaults, mode, place: sink.place });
-    }
+    declare(flow, sink, mode, feed);
     let lanes = flow.context.lanes.get(sink.name).copied().unwrap_or(1).max(1);
     let pending: Pending<OutRow> = Rc::default();
     let filled = Rc::clone(&pending);
-    let by_lane = Exchange::new(move |(_, row): &(Tick, OutRow)| u64::from(row.shard % lanes));
-    rows.clone()
-        .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(by_lane, "Sink", move |_, _| {
-            move |input, _| {
-                input.for_each(|_, rows| {
-                    let mut filled = filled.borrow_mut();
-                    for (tick, row) in rows.drain(..) {
-                        filled.entry(tick).or_default().push(row);
-                    }
-                });
-            }
-        })
-        .probe_with(&flow.probe);
+    if options(flow, sink).keeps() {
+        let sink = Keeping { name: sink.name.to_owned(), mode, lanes, place: sink.place };
+        keeping(flow, &sink, rows, filled);
+    } else {
+        let image = flow.context.images.get(sink.name).map_or(0, |image| image.tick);
+        let by_lane = Exchange::new(move |(_, row): &(Tick, OutRow)| u64::from(row.shard % lanes));
+        rows.clone()
+            .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(by_lane, "Sink", move |_, _| {
+                move |input, _| {
+                    input.for_each(|_, rows| {
+                        let mut filled = filled.borrow_mut();
+                        for (tick, row) in rows.drain(..) {
+                            filled.entry(tick.max(image)).or_default().push(row);
+                        }
+                    });
+                }
+            })
+            .probe_with(&flow.probe);
+    }
     flow.context.sinks.borrow_mut().push(SinkPort {
         name: sink.name.to_owned(),
         mode,
         lanes,
-        fed_by: fed_by.to_owned(),
+        fed_by: feed.by.to_owned(),
         pending,
     });
 }
@@ -251,17 +306,9 @@ fn attach<'s>(
 pub(crate) fn order_rows(
     port: &SinkPort,
     tick: Tick,
-    mut rows: Vec<OutRow>,
+    rows: Vec<OutRow>,
 ) -> Result<Vec<sinks::Row>> {
-    rows.sort_unstable();
-    let mut net: Vec<OutRow> = Vec::with_capacity(rows.len());
-    for row in rows {
-        match net.last_mut() {
-            Some(last) if same(last, &row) => last.diff += row.diff,
-            _ => net.push(row),
-        }
-    }
-    net.retain(|row| row.diff != 0);
+    let net = net(rows);
     let place = || format!("sink {:?}, tick {tick}", port.name);
     let mut out = match port.mode {
         Mode::Append => append(net, port),
@@ -274,6 +321,20 @@ pub(crate) fn order_rows(
     }
     out.sort();
     Ok(out)
+}
+
+/// Rows in their order, equal ones as one with the sum of their diffs, those that sum to nothing left out.
+pub(super) fn net(mut rows: Vec<OutRow>) -> Vec<OutRow> {
+    rows.sort_unstable();
+    let mut net: Vec<OutRow> = Vec::with_capacity(rows.len());
+    for row in rows {
+        match net.last_mut() {
+            Some(last) if same(last, &row) => last.diff += row.diff,
+            _ => net.push(row),
+        }
+    }
+    net.retain(|row| row.diff != 0);
+    net
 }
 
 fn same(a: &OutRow, b: &OutRow) -> bool {

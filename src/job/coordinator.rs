@@ -240,6 +240,10 @@ impl Coordinator {
             watermarks: opening.decision.watermarks.clone(),
         };
         self.setup.board.note(tick, facts, self.setup.released_by_all());
+        if opening.recorded.is_some() {
+            // It is durable already: other workers may wait for these facts to release it.
+            self.setup.wake.all();
+        }
         let generation = self.setup.identity.generation;
         let (replayed, snapshot) = (opening.recorded.is_some(), opening.decision.snapshot);
         let record = TickRecord { generation, decision: opening.decision, ranges };

@@ -5,20 +5,24 @@
 
 use super::claim::{self, Claimant};
 use super::failure::Failure;
+use super::generation::change::{self, OnChange};
 use super::generation::lanes::{self, Checked, Held, Wanted, check_progress, next_sinks, to_fence};
 use super::generation::roots::{Restore, RestoreFacts, restore_points};
-use super::generation::{MayLead, after_open, after_progress, before_claim};
+use super::generation::{
+    MayLead, after_open, after_progress, before_claim, next_dropped, will_switch,
+};
 use super::keeper::{Keeper, Kept};
 use super::observe::Observer;
 use super::pace::Bounds;
 use super::ports::InletAt;
 use super::setup::{Board, JobEvent, Pacing, Setup, Wake};
 use super::shared::Shared;
+use super::upgrade::{self, Beginning};
 use super::worker;
 use super::writers::{self, SinkThread, reached};
 use crate::error::{Error, Kind, Result};
 use crate::flow::context::Context;
-use crate::flow::{Build, Flow, Plan, SinkPlan, SourceOptions, SourcePlan};
+use crate::flow::{Build, Flow, Plan, SinkOptions, SinkPlan, SourceOptions, SourcePlan};
 use crate::hash::Map;
 use crate::ids::Tick;
 use crate::random;
@@ -70,11 +74,13 @@ pub struct Options {
     pub pacing: Pacing,
     /// How sources are read.
     pub source_options: Map<String, SourceOptions>,
+    /// What sinks of tables keep, and what they do at a change of program.
+    pub sink_options: Map<String, SinkOptions>,
     /// How often new partitions are looked for.
     pub discovery: Duration,
     /// Ticks of history of each view that is configured.
     pub view_history: Map<String, u64>,
-    /// Kept state that is given up.
+    /// Kept state that this program gives up, once, by uid.
     pub drop_state: Vec<String>,
 }
 
@@ -125,10 +131,14 @@ pub struct Parts {
 ///
 /// # Errors
 /// `Config` with every problem that the dataflow has, or the panic of its building.
-pub fn plan(build: Build, source_options: Map<String, SourceOptions>) -> Result<Plan> {
+pub fn plan(
+    build: Build,
+    source_options: Map<String, SourceOptions>,
+    sink_options: Map<String, SinkOptions>,
+) -> Result<Plan> {
     let built = std::thread::Builder::new().name("plan".into()).spawn(move || {
         timely::execute_directly(move |worker| {
-            let context = Rc::new(Context::dry(source_options));
+            let context = Rc::new(Context::dry(source_options, sink_options));
             let next = worker.next_dataflow_index();
             worker.dataflow::<Tick, _, _>(|scope| {
                 build(&Flow::new(scope, Rc::clone(&context), probe::Handle::new()));
@@ -163,9 +173,15 @@ pub struct Running {
     persister: Option<Persister>,
     log: Option<LogThread>,
     keeper: Option<Keeper>,
+    notes: Vec<String>,
 }
 
 impl Running {
+    /// What the user should know of how kept state goes on, as it was logged.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// Asks for a clean end.
     pub fn stop(&self) {
         // An error says that it has ended already.
@@ -332,7 +348,7 @@ pub fn start(
         let place = |e: Error| e.at(format_args!("sink {:?}", sink.name));
         opened.insert(sink.name.clone(), connectors.sink(sink).map_err(place)?);
     }
-    let claimed = claim_and_fence(log, &store, &options, opened, connectors.as_ref())?;
+    let claimed = claim_and_fence(log, &store, &options, plan, opened, connectors.as_ref())?;
     shared.update(|status| status.generation = claimed.identity.generation);
     tracing::info!(
         target: "tidemark::phase",
@@ -341,14 +357,17 @@ pub fn start(
         end = claimed.end,
         least = claimed.least
     );
-    let (snapshot, follow) = restore(&claimed, &store, plan, &options)?;
+    let restored = restore(&claimed, &store, plan)?;
+    for note in &restored.beginning.notes {
+        tracing::warn!("{note}");
+    }
     for decl in claimed.counter.inlets() {
         if let Some(transport) = transports.get(&decl.source) {
             transport.resumed();
         }
     }
     let found = discover_first(&transports, &options)?;
-    launch(build, plan, options, shared, wall, store, transports, claimed, snapshot, follow, found)
+    launch(build, plan, options, shared, wall, store, transports, claimed, restored, found)
 }
 
 /// PROTOCOL 1 to 4.
@@ -356,18 +375,28 @@ fn claim_and_fence(
     mut log: Box<dyn Log>,
     store: &Store,
     options: &Options,
+    plan: &Plan,
     opened: BTreeMap<String, OpenedSink>,
     connectors: &dyn Connectors,
 ) -> Result<Claimed> {
     let mut counter = Counter::new();
     read_and_count(log.as_mut(), &mut counter)?;
-    let base = match before_claim(&options.program, &counter) {
+    let wanted = wanted(&opened, plan, options);
+    let (program, drop_state) = (&options.program, &options.drop_state);
+    let switches = will_switch(program, drop_state, &counter);
+    let base = match before_claim(program, drop_state, &counter) {
         MayLead::Yes { base } => base,
         MayLead::Exit { .. } => {
             return Err(Error::new(Kind::Retry, "the log went on; start again"));
         }
         MayLead::Refuse(refusal) => return Err(refusal.error()),
     };
+    if let (true, Some(in_force)) = (switches, counter.in_force()) {
+        let untold = change::untold(Some(in_force), &wanted);
+        if !untold.is_empty() {
+            return Err(change::refusal(&untold, &in_force.program));
+        }
+    }
     let nonce = random::nonce();
     let claimant = Claimant {
         nonce,
@@ -379,21 +408,20 @@ fn claim_and_fence(
         claim::claim(store, &claimant)
     })?;
     let generation = claim.generation;
-    let wanted: Vec<Wanted> = opened
-        .iter()
-        .map(|(name, sink)| Wanted {
-            name: name.clone(),
-            lanes: sink.lanes,
-            address: sink.address.clone(),
-        })
-        .collect();
     let open = Open {
         generation,
         nonce,
         log_id: log.log_id(),
         program: options.program.clone(),
         base,
-        sinks: next_sinks(counter.in_force(), counter.sinks(), &wanted, counter.last_tick()),
+        dropped: next_dropped(program, drop_state, &counter),
+        sinks: next_sinks(
+            counter.in_force(),
+            counter.sinks(),
+            &wanted,
+            counter.last_tick(),
+            switches,
+        ),
     };
     let verdicts = append_and_count(log.as_mut(), &mut counter, &[Record::Open(open.clone())])?;
     if verdicts.first() != Some(&Verdict::Counts) {
@@ -447,6 +475,22 @@ fn claim_and_fence(
     Ok(Claimed { identity, open, counter, log, end, least, writers, held })
 }
 
+/// The sinks of the program, each with what it does at a change.
+fn wanted(opened: &BTreeMap<String, OpenedSink>, plan: &Plan, options: &Options) -> Vec<Wanted> {
+    let wanted = |(name, sink): (&String, &OpenedSink)| {
+        let of_table = plan.sinks.iter().any(|s| s.name == *name && s.of_table);
+        let told = options.sink_options.get(name).copied().unwrap_or_default().on_change;
+        let change = match told {
+            // Nobody has what was printed before: who reads now begins with the whole table.
+            OnChange::Refuse if !sink.writer.remembers() => OnChange::Rewrite,
+            told => told,
+        };
+        let (name, address) = (name.clone(), sink.address.clone());
+        Wanted { name, lanes: sink.lanes, address, change: of_table.then_some(change) }
+    };
+    opened.iter().map(wanted).collect()
+}
+
 fn lead_or_end(verdict: MayLead) -> Result<()> {
     match verdict {
         MayLead::Yes { .. } => Ok(()),
@@ -460,13 +504,16 @@ fn lead_or_end(verdict: MayLead) -> Result<()> {
     }
 }
 
+/// What step 5 has found.
+struct Restored {
+    snapshot: Option<Snapshot>,
+    beginning: Beginning,
+    /// The ticks to follow from there.
+    follow: Vec<TickRecord>,
+}
+
 /// PROTOCOL 5: the snapshot to begin with, and the ticks to follow from there.
-fn restore(
-    claimed: &Claimed,
-    store: &Store,
-    plan: &Plan,
-    options: &Options,
-) -> Result<(Option<Snapshot>, Vec<TickRecord>)> {
+fn restore(claimed: &Claimed, store: &Store, plan: &Plan) -> Result<Restored> {
     let counter = &claimed.counter;
     let points = restore_points(RestoreFacts {
         snapshots: counter.snapshots(),
@@ -494,12 +541,13 @@ fn restore(
                 }
             }
         };
-        if let Some(snapshot) = &snapshot {
-            super::upgrade::check(snapshot, plan, &options.drop_state)?;
-        }
+        let beginning = match &snapshot {
+            Some(snapshot) => upgrade::check(snapshot, plan, &claimed.open)?,
+            None => Beginning::empty(plan),
+        };
         let from = snapshot.as_ref().map_or(0, Snapshot::tick);
         let follow: Vec<_> = counter.ticks_after(from)?.cloned().collect();
-        return Ok((snapshot, follow));
+        return Ok(Restored { snapshot, beginning, follow });
     }
     Err(damaged.unwrap_or_else(|| Error::internal("there was no restore point")))
 }
@@ -541,10 +589,10 @@ fn launch(
     store: Store,
     transports: BTreeMap<String, Arc<dyn Transport>>,
     claimed: Claimed,
-    snapshot: Option<Snapshot>,
-    follow: Vec<TickRecord>,
+    restored: Restored,
     found: Found,
 ) -> Result<Running> {
+    let Restored { snapshot, beginning, follow } = restored;
     let Claimed { identity, open, counter, log, end, writers: outsides, held, .. } = claimed;
     let start = snapshot.as_ref().map_or(0, Snapshot::tick);
     let (events, receiver) = channel();
@@ -564,7 +612,7 @@ fn launch(
     let persister = Persister::spawn(
         store.clone(),
         persister::Settings::new(identity.generation),
-        super::upgrade::kept(plan),
+        upgrade::kept(plan, &beginning),
         options.workers,
         snapshot.clone(),
         Box::new(move |event| {
@@ -615,6 +663,7 @@ fn launch(
     let mut sinks = BTreeMap::new();
     let mut threads = Vec::new();
     let mut written = Map::default();
+    let mut images = Map::default();
     for (name, writer) in outsides {
         let fenced = held.iter().find(|h| h.sink.live && h.sink.name == name);
         let declared = open.sinks.iter().find(|sink| sink.live && sink.name == name);
@@ -626,6 +675,9 @@ fn launch(
         let first_tick = declared.first_tick;
         let least = progress.iter().map(|p| reached(p.as_ref(), first_tick)).min().unwrap_or(0);
         written.insert(name.clone(), least.max(start));
+        if let Some(image) = declared.image.filter(|image| image.tick > start) {
+            images.insert(name.clone(), image);
+        }
         let sink_wake = wake.clone();
         let beginning = writers::Start {
             writer,
@@ -682,6 +734,9 @@ fn launch(
         transports,
         lags,
         source_options: options.source_options,
+        sink_options: options.sink_options,
+        images,
+        begins: beginning.kept,
         view_history: options.view_history,
         written,
         sinks,
@@ -711,6 +766,7 @@ fn launch(
         persister: Some(persister),
         log: Some(log),
         keeper: Some(keeper),
+        notes: beginning.notes,
     })
 }
 

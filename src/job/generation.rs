@@ -9,7 +9,9 @@ use crate::error::{Error, Kind};
 use crate::ids::{Generation, Lane, Tick};
 use crate::ticks::counts::Counter;
 use crate::ticks::record::{Open, SnapshotRecord};
+use std::collections::BTreeMap;
 
+pub mod change;
 pub mod lanes;
 pub mod roots;
 
@@ -77,11 +79,11 @@ impl Refusal {
         match self {
             Refusal::NoSnapshotAtEnd { program, end } => Error::config(format!(
                 "this program differs from {program}, which made the last tick {end}, and there is no snapshot at tick {end}; \
-                 run {program} once more with `tidemark drain` (or stop it with a savepoint), then start this one"
+                 run {program} once more and end it with `tidemark stop`, which makes one, then start this one"
             )),
             Refusal::NotDrained { program, sink, lane, reached, end } => Error::config(format!(
                 "sink {sink}, lane {}: has reached tick {reached} and must have reached the last tick {end} before another program \
-                 or another number of lanes takes over; run {program} once more with `tidemark drain`, then start again",
+                 or another number of lanes takes over; run {program} once more and end it with `tidemark stop`, then start again",
                 lane.0
             )),
             Refusal::LogLost { sink, lane, tick, end } => Error::new(
@@ -142,13 +144,16 @@ pub fn next(newest_claim: Option<Generation>, newest_open: Option<Generation>) -
 /// "Another program", before the claim: whether `program` may claim, seen from the log as followed so far, and the base that it writes
 /// in its open record. [`after_open`] and [`after_progress`] look again.
 ///
+/// To give up kept state (`drop_state`) changes what follows from the log, so it asks for the same as another program. It is done once:
+/// a program that is in force and has given it up already goes on with what it has kept since.
+///
 /// The same program carries its base on, since what is below was made by another one. Where a drop proves that a newer snapshot of its
 /// own is at or below all progress, the base moves up to the oldest such snapshot, and the old one need not be kept any more.
-pub fn before_claim(program: &str, log: &Counter) -> MayLead {
+pub fn before_claim(program: &str, drop_state: &[String], log: &Counter) -> MayLead {
     let end = log.last_tick();
     match log.in_force() {
         None => MayLead::Yes { base: None },
-        Some(open) if open.program == program => {
+        Some(open) if goes_on(open, program, drop_state) => {
             let proven = log.progress_floor();
             let own = log.snapshots().iter().map(|s| s.tick).filter(|t| *t >= proven).min();
             let base = open.base.map(|base| if proven > base { own.unwrap_or(base) } else { base });
@@ -156,6 +161,27 @@ pub fn before_claim(program: &str, log: &Counter) -> MayLead {
         }
         Some(open) => at_end(open, log.snapshots(), end),
     }
+}
+
+/// Whether the program in force just goes on: it is the same, and gives up nothing that it has not given up already.
+fn goes_on(in_force: &Open, program: &str, drop_state: &[String]) -> bool {
+    in_force.program == program && drop_state.iter().all(|uid| in_force.dropped.contains_key(uid))
+}
+
+/// Whether a start is another program or asks for as much, as far as the log knows that was followed so far.
+pub fn will_switch(program: &str, drop_state: &[String], log: &Counter) -> bool {
+    log.in_force().is_some_and(|open| !goes_on(open, program, drop_state))
+}
+
+/// The kept state that the next open says is given up: what the same program had given up, and what it is told now, at `log`'s last tick.
+pub fn next_dropped(program: &str, drop_state: &[String], log: &Counter) -> BTreeMap<String, Tick> {
+    let Some(open) = log.in_force() else { return BTreeMap::new() };
+    let same = open.program == program;
+    let mut dropped = if same { open.dropped.clone() } else { BTreeMap::new() };
+    for uid in drop_state {
+        dropped.entry(uid.clone()).or_insert(log.last_tick());
+    }
+    dropped
 }
 
 fn at_end(in_force: &Open, snapshots: &[SnapshotRecord], end: Tick) -> MayLead {
@@ -188,7 +214,8 @@ pub fn after_open(open: &Open, log: &Counter) -> MayLead {
 }
 
 fn switches(open: &Open, log: &Counter) -> bool {
-    log.in_force().is_some_and(|f| f.program != open.program)
+    let told: Vec<String> = open.dropped.keys().cloned().collect();
+    will_switch(&open.program, &told, log)
 }
 
 /// "Another program" and PROTOCOL 10, after step 4: another program needs the snapshot at its base and every lane of every sink in

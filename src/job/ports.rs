@@ -69,12 +69,15 @@ pub(crate) type Rows<'a> = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> +
 
 /// Kept state on one worker that waits to be restored.
 pub(crate) trait RestoreTask {
-    /// The uid.
-    fn uid(&self) -> &str;
-
     /// Sends these rows at `tick` to the workers that keep them, migrating them from the stored schemas of key and state, and
-    /// closes; gives their number.
-    fn feed(&mut self, tick: Tick, stored: &(Schema, Schema), rows: Rows<'_>) -> Result<u64>;
+    /// closes; gives their number. With `anew` they are handed to the persister again.
+    fn feed(
+        &mut self,
+        tick: Tick,
+        stored: &(Schema, Schema),
+        anew: bool,
+        rows: Rows<'_>,
+    ) -> Result<u64>;
 
     /// Nothing comes back.
     fn close(&mut self);

@@ -4,8 +4,9 @@ use super::failure::Failure;
 use super::pace::Bounds;
 use super::ports::InletAt;
 use super::shared::Ordered;
+use super::upgrade::Begins;
 use super::writers::SinkHand;
-use crate::flow::{Build, SourceOptions};
+use crate::flow::{Build, SinkOptions, SourceOptions};
 use crate::hash::Map;
 use crate::ids::{Inlet, Tick};
 use crate::sinks::Identity;
@@ -13,7 +14,7 @@ use crate::sources::Transport;
 use crate::state::persister::Handle as PersisterHandle;
 use crate::state::restore::Snapshot;
 use crate::ticks::log::thread::{Appender, Event as LogEvent};
-use crate::ticks::record::TickRecord;
+use crate::ticks::record::{Image, TickRecord};
 use crate::time::clock::Wall;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -53,10 +54,10 @@ impl Board {
         ticks.last_key_value().map(|(_, facts)| Arc::clone(facts))
     }
 
-    /// The facts of `tick`.
-    pub(crate) fn facts(&self, tick: Tick) -> Arc<TickFacts> {
+    /// The facts of `tick`; `None` if worker 0 has not composed it, as may be while the log is followed, where all is durable.
+    pub(crate) fn facts(&self, tick: Tick) -> Option<Arc<TickFacts>> {
         let ticks = self.ticks.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(ticks.get(&tick).expect("a tick's facts are noted before it is released"))
+        ticks.get(&tick).map(Arc::clone)
     }
 }
 
@@ -112,6 +113,8 @@ pub(crate) struct Setup {
     /// The restored tick; 0 if nothing was.
     pub(crate) start: Tick,
     pub(crate) snapshot: Option<Snapshot>,
+    /// How each kept state begins, in the plan's order.
+    pub(crate) begins: Vec<Begins>,
     /// Where partitions stand at the restored tick.
     pub(crate) inlets: Vec<InletAt>,
     /// Watermarks at the restored tick.
@@ -124,6 +127,9 @@ pub(crate) struct Setup {
     /// Lag of each source with event time, in microseconds.
     pub(crate) lags: BTreeMap<String, i64>,
     pub(crate) source_options: Map<String, SourceOptions>,
+    pub(crate) sink_options: Map<String, SinkOptions>,
+    /// For each sink that is given a whole table at a tick after the restored one, that tick.
+    pub(crate) images: Map<String, Image>,
     pub(crate) view_history: Map<String, u64>,
     pub(crate) written: Map<String, Tick>,
     pub(crate) sinks: BTreeMap<String, SinkHand>,

@@ -81,6 +81,8 @@ impl Running {
         let context = Rc::new(Context {
             start: setup.start,
             source_options: setup.source_options.clone(),
+            sink_options: setup.sink_options.clone(),
+            images: setup.images.clone(),
             view_history: setup.view_history.clone(),
             watermarks: Default::default(),
             changes: RefCell::default(),
@@ -136,16 +138,13 @@ impl Running {
     fn restore(&mut self) -> Result<()> {
         let mut restores = std::mem::take(&mut *self.context.restores.borrow_mut());
         let mut rows = 0;
-        for task in &mut restores {
-            let stored = self
-                .setup
-                .snapshot
-                .as_ref()
-                .and_then(|s| Some((s, super::stored_schema(s, task.uid())?)));
+        for (task, begins) in restores.iter_mut().zip(&self.setup.begins) {
+            let stored = begins.from.as_deref().zip(self.setup.snapshot.as_ref());
+            let stored = stored.and_then(|(uid, s)| Some((uid, s, super::stored_schema(s, uid)?)));
             match stored {
-                Some((snapshot, schema)) => {
-                    let share = snapshot.rows(task.uid(), self.index, self.peers)?;
-                    rows += task.feed(self.setup.start, &schema, Box::new(share))?;
+                Some((uid, snapshot, schema)) => {
+                    let share = snapshot.rows(uid, self.index, self.peers)?;
+                    rows += task.feed(self.setup.start, &schema, begins.anew, Box::new(share))?;
                 }
                 None => task.close(),
             }
@@ -319,7 +318,7 @@ impl Running {
     fn release(&mut self) -> Result<()> {
         while self.released < self.complete && self.control.is_durable(self.released + 1) {
             let tick = self.released + 1;
-            let facts = self.setup.board.facts(tick);
+            let Some(facts) = self.setup.board.facts(tick) else { break };
             for port in self.context.sinks.borrow().iter() {
                 for (lane, rows) in port.release(tick, self.index, self.peers)? {
                     self.setup.sinks[&port.name].send(LaneTick {

@@ -177,7 +177,7 @@ pub(crate) fn keyed<'s, L: Logic>(
     let mut restored = builder.new_input(kept.restored, by_key);
     let (output, stream) = builder.new_output();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
-    let (number, live, migrated) = (kept.number, kept.live, kept.migrated);
+    let (number, live, anew) = (kept.number, kept.live, kept.anew);
 
     builder.build(move |mut capabilities| {
         let mut capability = capabilities.pop();
@@ -212,7 +212,7 @@ pub(crate) fn keyed<'s, L: Logic>(
                 }
                 let mut changes = context.changes.borrow_mut();
                 let mut session = output.session(held);
-                let (tick, write) = (current, current > context.start || migrated.get());
+                let (tick, write) = (current, current > context.start || anew.get());
                 slots.settle(|key, before, after, state| {
                     if before != after {
                         if let Some(row) = before {

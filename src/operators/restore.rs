@@ -1,8 +1,8 @@
 //! How kept state comes back: rows read by any worker are sent, at the restored tick, to the worker that keeps them.
 
 use crate::error::{Error, Result};
-use crate::flow::KeptPlan;
 use crate::flow::context::{Context, Flow};
+use crate::flow::{KeptPlan, SINK_UIDS};
 use crate::ids::Tick;
 use crate::job::ports::{RestoreTask, Rows};
 use crate::row::{Migration, Row, Schema};
@@ -18,8 +18,8 @@ pub(crate) struct Kept<'s, K: Row, S: Row> {
     pub(crate) number: u16,
     /// Rows in memory on this worker.
     pub(crate) live: Rc<Cell<usize>>,
-    /// Whether restored rows have another form than stored ones, so that they must be kept anew.
-    pub(crate) migrated: Rc<Cell<bool>>,
+    /// Whether restored rows must be kept anew, since the stored ones have another form or another uid.
+    pub(crate) anew: Rc<Cell<bool>>,
     pub(crate) restored: StreamVec<'s, Tick, (K, S)>,
 }
 
@@ -33,42 +33,48 @@ pub(crate) fn keep<'s, K: Row, S: Row>(flow: &Flow<'s>, plan: KeptPlan) -> Kept<
         let mut known = context.plan.borrow_mut();
         let earlier: Vec<_> = known.kept.iter().map(|k| (k.uid.clone(), k.place)).collect();
         known.once("uid", &uid, plan.place, earlier.iter().map(|(n, p)| (n.as_str(), *p)));
+        if uid.starts_with(SINK_UIDS) && !plan.operator.starts_with("sink ") {
+            let text = format!("uid {uid:?}: {SINK_UIDS:?} begins uids of what sinks have written");
+            known.problem(plan.place, text);
+        }
         known.kept.push(plan);
         u16::try_from(known.kept.len() - 1).expect("fewer than 65,536 uids")
     };
     let live = Rc::new(Cell::new(0));
-    let migrated = Rc::new(Cell::new(false));
+    let anew = Rc::new(Cell::new(false));
     context.live_rows.borrow_mut().push(Rc::clone(&live));
     context.restores.borrow_mut().push(Box::new(Restoring::<K, S> {
         uid: uid.clone(),
         handle: Some(handle),
         schemas: (key, state),
-        migrated: Rc::clone(&migrated),
+        anew: Rc::clone(&anew),
         rows: PhantomData,
     }));
-    Kept { uid, number, live, migrated, restored }
+    Kept { uid, number, live, anew, restored }
 }
 
 struct Restoring<K: Row, S: Row> {
     uid: String,
     handle: Option<InputHandle<Tick, timely::container::CapacityContainerBuilder<Vec<(K, S)>>>>,
     schemas: (Schema, Schema),
-    migrated: Rc<Cell<bool>>,
+    anew: Rc<Cell<bool>>,
     rows: PhantomData<(K, S)>,
 }
 
 impl<K: Row, S: Row> RestoreTask for Restoring<K, S> {
-    fn uid(&self) -> &str {
-        &self.uid
-    }
-
-    fn feed(&mut self, tick: Tick, stored: &(Schema, Schema), rows: Rows<'_>) -> Result<u64> {
+    fn feed(
+        &mut self,
+        tick: Tick,
+        stored: &(Schema, Schema),
+        anew: bool,
+        rows: Rows<'_>,
+    ) -> Result<u64> {
         let mut handle = self.handle.take().expect("fed once");
         handle.advance_to(tick);
         let place = |error: Error| error.at(format!("kept state {:?}", self.uid));
         let key_plan = Migration::between(&stored.0, &self.schemas.0).map_err(place)?;
         let state_plan = Migration::between(&stored.1, &self.schemas.1).map_err(place)?;
-        self.migrated.set(!(key_plan.is_identity() && state_plan.is_identity()));
+        self.anew.set(anew);
         let mut count = 0;
         for row in rows {
             let (key, state) = row?;

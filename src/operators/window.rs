@@ -240,7 +240,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
     let mut table = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(table);
     let mut closed = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(closed);
     let mut late = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(late);
-    let (number, live, migrated) = (kept.number, kept.live, kept.migrated);
+    let (number, live, anew) = (kept.number, kept.live, kept.anew);
     let shape = Shape { windows, lateness, sources: Rc::clone(&sources) };
 
     builder.build(move |capabilities| {
@@ -273,7 +273,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
                 let watermark = context.watermarks.at(current, &panes.shape.sources);
                 let (mut table, mut closed, mut late) =
                     (table.session(&held[0]), closed.session(&held[1]), late.session(&held[2]));
-                let (tick, write) = (current, current > context.start || migrated.get());
+                let (tick, write) = (current, current > context.start || anew.get());
                 late.give_iterator(panes.late.drain(..));
                 panes.settle(|start, key, before, after, state| {
                     if before != after {

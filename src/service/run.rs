@@ -7,11 +7,12 @@ use crate::cli::signals::{self, Urgency};
 use crate::cli::{Runner, run_cli};
 use crate::config::{self, Layered, Settings, connectors};
 use crate::error::{Error, Result};
-use crate::flow::{Build, OnError, Plan, SourceOptions};
+use crate::flow::{Build, OnError, Plan, SinkOptions, SourceOptions};
 use crate::formats::Limits;
 use crate::hash::Map;
 use crate::http::{self, HttpSettings};
 use crate::job::engine::{self, Options, Parts};
+use crate::job::generation::change::OnChange;
 use crate::job::pace::Bounds;
 use crate::job::setup::Pacing;
 use crate::job::shared::Shared;
@@ -69,7 +70,7 @@ impl Runner for Program {
     }
 
     fn declare(&self, name: &str, layered: Layered) -> Result<Layered> {
-        let plan = engine::plan(self.build(name)?, every_letter_box())?;
+        let plan = engine::plan(self.build(name)?, every_letter_box(), Map::default())?;
         let names = |all: Vec<String>| all;
         let sources = names(plan.sources.iter().map(|s| s.name.clone()).collect());
         let sinks = names(plan.sinks.iter().map(|s| s.name.clone()).collect());
@@ -98,7 +99,8 @@ impl Runner for Program {
     }
 
     fn explain(&self, name: &str, settings: &Settings) -> Result<String> {
-        let plan = engine::plan(self.build(name)?, source_options(settings)?)?;
+        let plan =
+            engine::plan(self.build(name)?, source_options(settings)?, sink_options(settings))?;
         Ok(explain::text(name, &plan, settings))
     }
 }
@@ -141,6 +143,19 @@ fn source_options(settings: &Settings) -> Result<Map<String, SourceOptions>> {
     Ok(options)
 }
 
+fn sink_options(settings: &Settings) -> Map<String, SinkOptions> {
+    let options = |sink: &connectors::Sink| SinkOptions {
+        on_change: match sink.on_change {
+            connectors::OnChange::Refuse => OnChange::Refuse,
+            connectors::OnChange::Reconcile => OnChange::Reconcile,
+            connectors::OnChange::Rewrite => OnChange::Rewrite,
+            connectors::OnChange::FromNow => OnChange::FromNow,
+        },
+        keeps_written: sink.reconcile,
+    };
+    settings.sinks.iter().map(|(name, sink)| (name.clone(), options(sink))).collect()
+}
+
 fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
     let program = match &settings.job.program {
         Some(program) => program.clone(),
@@ -173,13 +188,14 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
         exit_when_finished: plan.views.is_empty(),
         pacing: Pacing::Clock,
         source_options: source_options(settings)?,
+        sink_options: sink_options(settings),
         discovery: discovery.min().unwrap_or(DISCOVERY),
         view_history: settings
             .views
             .iter()
             .map(|(name, view)| (name.clone(), view.history))
             .collect(),
-        drop_state: Vec::new(),
+        drop_state: settings.job.drop_state.clone(),
     })
 }
 
@@ -266,7 +282,7 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
-    let plan = engine::plan(build, source_options(&settings)?)?;
+    let plan = engine::plan(build, source_options(&settings)?, sink_options(&settings))?;
     let options = options(name, &plan, &settings)?;
     let shared = Shared::new(&options.job, &options.program, options.workers);
     let serving = http::serve(Arc::clone(&shared), http_settings(&settings)?)?;

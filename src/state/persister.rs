@@ -67,6 +67,8 @@ pub struct Kept {
     pub schema: serde_json::Value,
     /// The schema's fingerprint.
     pub fingerprint: u64,
+    /// Whether it begins empty whatever the base has under this uid.
+    pub anew: bool,
 }
 
 /// What the persister tells; called on its thread, which waits for the answer.
@@ -146,7 +148,7 @@ pub struct Persister {
 impl Persister {
     /// A running persister for `kept`, for changes of `workers` workers, that goes on from `base`. The snapshots that it
     /// writes hold base's rows of these uids and all changes since; a uid that base lacks, or has with another fingerprint,
-    /// begins empty, so that migrated rows must be handed over like new ones.
+    /// or that is to be kept `anew`, begins empty: migrated rows must be handed over like new ones, as changes of base's own tick.
     ///
     /// # Errors
     /// `Config` if a uid is there twice or there are more than 65,536; `Corrupt` or `Retry` if base's segments can't be opened.

@@ -1,7 +1,7 @@
 //! The harness: the engine itself over a log, a store, sources and sinks in memory.
 
 use crate::error::Result;
-use crate::flow::{Build, Plan, SinkPlan, SourceOptions, SourcePlan};
+use crate::flow::{Build, Plan, SinkOptions, SinkPlan, SourceOptions, SourcePlan};
 use crate::hash::Map;
 use crate::ids::{Lane, Tick};
 use crate::job::engine::{self, Connectors, OpenedSink, Options, Parts, Running};
@@ -88,6 +88,7 @@ pub struct Job {
     watermarks: BTreeMap<String, i64>,
     program: String,
     source_options: Map<String, SourceOptions>,
+    sink_options: Map<String, SinkOptions>,
     drop_state: Vec<String>,
 }
 
@@ -105,7 +106,8 @@ impl Job {
     /// # Panics
     /// If the dataflow has problems.
     pub fn with_lanes(build: Build, lanes: u16) -> Job {
-        let plan = engine::plan(build, Map::default()).unwrap_or_else(|error| panic!("{error}"));
+        let plan = engine::plan(build, Map::default(), Map::default())
+            .unwrap_or_else(|error| panic!("{error}"));
         let world = World {
             log: MemoryLog::new(),
             store: Store::in_memory().unwrap_or_else(|error| panic!("{error}")),
@@ -123,6 +125,7 @@ impl Job {
             watermarks: BTreeMap::new(),
             program: "test".to_owned(),
             source_options: Map::default(),
+            sink_options: Map::default(),
             drop_state: Vec::new(),
         }
     }
@@ -138,8 +141,9 @@ impl Job {
     #[must_use]
     pub fn source_options(mut self, source: &str, options: SourceOptions) -> Job {
         self.source_options.insert(source.to_owned(), options);
-        self.plan = engine::plan(self.build, self.source_options.clone())
-            .unwrap_or_else(|error| panic!("{error}"));
+        self.plan =
+            engine::plan(self.build, self.source_options.clone(), self.sink_options.clone())
+                .unwrap_or_else(|error| panic!("{error}"));
         self
     }
 
@@ -275,14 +279,37 @@ impl Job {
     pub fn upgrade(&mut self, build: Build, program: &str) -> &mut Job {
         self.build = build;
         self.program = program.to_owned();
-        self.plan = engine::plan(build, self.source_options.clone())
+        self.plan = engine::plan(build, self.source_options.clone(), self.sink_options.clone())
             .unwrap_or_else(|error| panic!("{error}"));
         self
     }
 
-    /// Kept state that the next start gives up.
+    /// Sets what a table's sink does at a change of program, and whether it keeps what it writes, for the next start.
+    ///
+    /// # Panics
+    /// If the sink can't do it.
+    pub fn sink_options(&mut self, sink: &str, options: SinkOptions) -> &mut Job {
+        self.sink_options.insert(sink.to_owned(), options);
+        self.plan =
+            engine::plan(self.build, self.source_options.clone(), self.sink_options.clone())
+                .unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
+    /// What the present start has said about kept state.
+    pub fn notes(&mut self) -> Vec<String> {
+        self.running().notes().to_vec()
+    }
+
+    /// Kept state that the program gives up from the next start on, as `--drop-state` does.
     pub fn drop_state(&mut self, uid: &str) -> &mut Job {
         self.drop_state.push(uid.to_owned());
+        self
+    }
+
+    /// Later starts are not told to give up kept state.
+    pub fn forget_drop_state(&mut self) -> &mut Job {
+        self.drop_state.clear();
         self
     }
 
@@ -314,9 +341,10 @@ impl Job {
             exit_when_finished: false,
             pacing: Pacing::Manual,
             source_options: self.source_options.clone(),
+            sink_options: self.sink_options.clone(),
             discovery: DEADLINE,
             view_history: Map::default(),
-            drop_state: std::mem::take(&mut self.drop_state),
+            drop_state: self.drop_state.clone(),
         };
         let parts = Parts {
             log: Box::new(self.world.log.handle()),

@@ -1,5 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod switch;
+mod upgrade;
+
 use super::{Job, laws};
 use crate::flow::endpoint::kafka;
 use crate::flow::{Flow, Lag};

@@ -8,7 +8,14 @@ use std::collections::BTreeMap;
 
 /// A live sink with no address.
 pub(crate) fn sink(name: &str, lanes: u16, first_tick: Tick) -> SinkDecl {
-    SinkDecl { name: name.into(), lanes, first_tick, live: true, address: BTreeMap::new() }
+    SinkDecl {
+        name: name.into(),
+        lanes,
+        first_tick,
+        live: true,
+        address: BTreeMap::new(),
+        image: None,
+    }
 }
 
 /// The same sink, removed.
@@ -24,6 +31,7 @@ pub(crate) fn open_with(generation: u64, sinks: Vec<SinkDecl>) -> Open {
         log_id: Nonce(77),
         program: "one".into(),
         base: None,
+        dropped: BTreeMap::new(),
         sinks,
     }
 }

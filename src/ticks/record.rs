@@ -78,6 +78,9 @@ pub struct Open {
     pub program: String,
     /// For a program that differs from its predecessor: the tick E that it saw, at which it starts.
     pub base: Option<Tick>,
+    /// Kept state that this program has given up by its uid, and the tick: what the snapshot of that tick has of it is not restored.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, Tick>,
     /// Every sink, also removed ones whose lanes must stay fenced.
     pub sinks: Vec<SinkDecl>,
 }
@@ -97,6 +100,19 @@ pub struct SinkDecl {
     /// What a connector needs to fence a sink that the program no longer has (connector name and address; never secrets).
     #[serde(default)]
     pub address: BTreeMap<String, String>,
+    /// The newest tick at which the sink of a table begins again with the whole table. Absent: it only ever had changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+}
+
+/// A tick at which a sink is given a whole table, not only what changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// The tick. The changes of all ticks up to it are written as one.
+    pub tick: Tick,
+    /// Whether what the sink has written before is subtracted: rows that are equal are not written again, others are taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub less_written: bool,
 }
 
 fn yes() -> bool {

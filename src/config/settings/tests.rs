@@ -67,10 +67,10 @@ fn everything_typed() {
         "on_error":"fail","dead_letter":"b-rejected","idle":"30s","record_bytes_max":1048576,"nesting_max":3},
         "c":{"connector":{"nexmark":{"events":null,"rate":5,"partitions":4,"seed":0,"event_time_rate":10000,"stragglers_per_million":0,"straggler_delay":"1m"}},
         "on_error":"fail","dead_letter":"c-rejected","idle":"30s","record_bytes_max":1048576,"nesting_max":64}},{"a":{"connector":{"kafka":{"connection":"main","topic":"a","partitions":null,"replication":3,"progress_topic":"flow.a.progress","transaction_rows_max":50000,"transaction_time_max":"1m","timeout":"30s"}},
-        "format":"json","mode":"upsert","lanes":1,"on_change":"from-now","when_behind":"stall"},
+        "format":"json","mode":"upsert","lanes":1,"on_change":"from-now","reconcile":false,"when_behind":"stall"},
         "b":{"connector":{"file":{"path":"out"}},
-        "format":"json","mode":"append","lanes":1,"on_change":"refuse","when_behind":"stall"},
-        "c":{"connector":"stdout","format":"json","mode":"append","lanes":1,"on_change":"refuse","when_behind":"stall"}},{"v":{"history":7}}]"#]]
+        "format":"json","mode":"append","lanes":1,"on_change":"refuse","reconcile":false,"when_behind":"stall"},
+        "c":{"connector":"stdout","format":"json","mode":"append","lanes":1,"on_change":"refuse","reconcile":false,"when_behind":"stall"}},{"v":{"history":7}}]"#]]
     .assert_eq(&shown);
 }
 

@@ -1,6 +1,7 @@
 //! Sinks and their lanes at the change of a generation: declared, fenced, and what they have reached. Pure.
 
 use super::Refusal;
+use super::change::{OnChange, first_image};
 use crate::ids::{Generation, Lane, Nonce, Tick};
 use crate::sinks::Progress;
 use crate::ticks::record::{Open, SinkDecl};
@@ -18,6 +19,17 @@ pub struct Wanted {
     pub lanes: u16,
     /// As in [`SinkDecl`].
     pub address: BTreeMap<String, String>,
+    /// For the sink of a table, what happens to it when another program goes on; `None` for a stream's, which just goes on.
+    pub change: Option<OnChange>,
+}
+
+impl Wanted {
+    /// The declaration in force of the sink that this one goes on with, whatever the number of its lanes.
+    pub(super) fn before<'a>(&self, in_force: Option<&'a Open>) -> Option<&'a SinkDecl> {
+        let connector = self.address.get(CONNECTOR);
+        let mut sinks = in_force?.sinks.iter();
+        sinks.find(|s| s.live && s.name == self.name && s.address.get(CONNECTOR) == connector)
+    }
 }
 
 /// What fencing one entry of [`to_fence`] has given.
@@ -41,7 +53,7 @@ pub fn in_force<'a>(in_force: Option<&'a Open>, sink: &SinkDecl) -> Option<&'a S
 }
 
 /// The sinks of the next open record (PROTOCOL 3, 10): what the program wants, going on as it is in force or else beginning with the
-/// tick after `end`; and every other declaration that is known, no longer live, so that its lanes stay fenced.
+/// tick after `end`, with the whole table where [`first_image`] says so; and every other declaration that is known, no longer live, so that its lanes stay fenced.
 ///
 /// An open that never had a tick is not in force: what it declared first is not owed, what it left out is not gone.
 pub fn next_sinks(
@@ -49,6 +61,7 @@ pub fn next_sinks(
     known: &[SinkDecl],
     wanted: &[Wanted],
     end: Tick,
+    switches: bool,
 ) -> Vec<SinkDecl> {
     let live: Vec<_> = wanted
         .iter()
@@ -59,9 +72,11 @@ pub fn next_sinks(
                 first_tick: end + 1,
                 live: true,
                 address: wanted.address.clone(),
+                image: first_image(wanted, in_force_open, end, switches),
             };
             if let Some(before) = in_force(in_force_open, &sink) {
                 sink.first_tick = before.first_tick;
+                sink.image = sink.image.or(before.image);
             }
             sink
         })

@@ -75,8 +75,51 @@ fn before_the_claim() {
         ("U6: and back again", "one", with(&[&two[..], &[snapshot(2, 3)]].concat()), yes(3)),
     ];
     for (name, program, log, expected) in table {
-        assert_eq!(before_claim(program, &log), expected, "{name}");
+        assert_eq!(before_claim(program, &[], &log), expected, "{name}");
     }
+}
+
+/// To give up state is a change like another program's, once.
+#[test]
+fn state_is_given_up_like_a_change_of_program_and_once() {
+    let drops = |generation, base, uid: &str, tick| {
+        let open = open_with(generation, vec![]);
+        let dropped = BTreeMap::from([(uid.to_owned(), tick)]);
+        Record::Open(Open { base: Some(base), dropped, ..open })
+    };
+    let one = [open(1), tick(1, 1), tick(1, 2)];
+    let with = |more: &[Record]| log(&[&one[..], more].concat());
+    let refused = |end| MayLead::Refuse(Refusal::NoSnapshotAtEnd { program: "one".into(), end });
+    let at = |tick| BTreeMap::from([("x".to_owned(), tick)]);
+    let done = [snapshot(1, 2), drops(2, 2, "x", 2), tick(2, 3)];
+    let drained = [&done[..], &[snapshot(2, 3)]].concat();
+    #[rustfmt::skip]
+    let table = [
+        ("nothing to give up", "one", log(&[]), yes(None), false, BTreeMap::new()),
+        ("no snapshot at the end", "one", with(&[]), refused(2), true, at(2)),
+        ("a snapshot at the end", "one", with(&[snapshot(1, 2)]), yes(2), true, at(2)),
+        ("an open that never ticked has given up nothing", "one", with(&done[..2]), yes(2), true, at(2)),
+        ("it was given up, what was kept since goes on", "one", with(&done), yes(2), false, at(2)),
+        ("also at a drained end", "one", with(&drained), yes(2), false, at(2)),
+        ("another program gives up its own", "two", with(&drained), yes(3), true, at(3)),
+    ];
+    let told = ["x".to_owned()];
+    for (name, program, log, may, switches, dropped) in table {
+        assert_eq!(before_claim(program, &told, &log), may, "{name}");
+        assert_eq!(will_switch(program, &told, &log), switches, "{name}");
+        assert_eq!(next_dropped(program, &told, &log), dropped, "{name}");
+    }
+    assert!(next_dropped("two", &[], &with(&drained)).is_empty(), "its snapshot has it no more");
+    let next = |dropped| Open { base: Some(3), dropped, ..open_with(9, vec![]) };
+    let further = [&one[..], &drained, &[tick(2, 4)]].concat();
+    let more = next(BTreeMap::from([("x".to_owned(), 2), ("y".to_owned(), 3)]));
+    assert_eq!(
+        after_open(&more, &with_open(&further, &more)),
+        MayLead::Exit { seen: 3, end: 4 },
+        "it gives up more, at an end that is no longer the end"
+    );
+    let same = next(at(2));
+    assert_eq!(after_open(&same, &with_open(&further, &same)), yes(3), "it gives up no more");
 }
 
 fn opened(program: &str, base: Option<Tick>, sinks: Vec<SinkDecl>) -> Open {
@@ -150,11 +193,11 @@ fn after_progress_was_read() {
 /// The open of a takeover while nothing changes is accepted at each step, and its sinks are those before.
 #[test]
 fn a_takeover_by_the_same_program_changes_no_sink() {
-    let wanted = [Wanted { name: "a".into(), lanes: 2, address: BTreeMap::new() }];
-    let first = next_sinks(None, &[], &wanted, 0);
+    let wanted = [Wanted { name: "a".into(), lanes: 2, address: BTreeMap::new(), change: None }];
+    let first = next_sinks(None, &[], &wanted, 0, false);
     let records = [Record::Open(open_with(1, first.clone())), tick(1, 1), tick(1, 2)];
     let before = log(&records);
-    let sinks = next_sinks(before.in_force(), before.sinks(), &wanted, before.last_tick());
+    let sinks = next_sinks(before.in_force(), before.sinks(), &wanted, before.last_tick(), false);
     assert_eq!(sinks, first);
     let open = opened("one", None, sinks);
     assert_eq!(after_open(&open, &with_open(&records, &open)), yes(None));
@@ -170,7 +213,7 @@ fn refusals_say_where_and_what_to_do() {
         end: 9,
     };
     let error = refusal.error();
-    for part in ["visits", "lane 3", "tick 7", "tick 9", "tidemark drain", "run one"] {
+    for part in ["visits", "lane 3", "tick 7", "tick 9", "tidemark stop", "run one"] {
         assert!(error.message().contains(part), "{part}: {error}");
     }
 }

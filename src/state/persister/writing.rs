@@ -80,7 +80,7 @@ impl Writing {
         let mut catalog = Catalog::new(kept.len());
         if let Some(base) = &base {
             for (uid, kept) in kept.iter().enumerate() {
-                let same = |state: &&KeptState| state.fingerprint == kept.fingerprint;
+                let same = |state: &&KeptState| state.fingerprint == kept.fingerprint && !kept.anew;
                 let Some(state) = base.manifest().kept(&kept.uid).filter(same) else { continue };
                 for segment in &state.segments {
                     catalog.append(uid, segment.clone());
@@ -96,7 +96,8 @@ impl Writing {
             None
         };
         let open = Bucket::new(kept.len());
-        let last = base.as_ref().map_or(0, Snapshot::tick);
+        // Rows that are kept anew are changes of base's own tick, and belong to the snapshot after it.
+        let last = base.as_ref().map_or(0, Snapshot::tick).saturating_sub(1);
         Ok(Writing {
             store,
             settings,

@@ -19,6 +19,7 @@ pub(in crate::state) fn kept(uids: &[&str]) -> Vec<Kept> {
         uid: (*uid).to_string(),
         schema: serde_json::json!({"key": "bytes", "value": "bytes"}),
         fingerprint: 7,
+        anew: false,
     };
     uids.iter().map(kept).collect()
 }

@@ -10,6 +10,7 @@ fn examples() -> Vec<(Record, Expect)> {
         log_id: Nonce(u64::MAX),
         program: "visits-5a".into(),
         base: Some(40),
+        dropped: BTreeMap::from([("hops".into(), 40)]),
         sinks: vec![
             SinkDecl {
                 name: "visits".into(),
@@ -17,6 +18,7 @@ fn examples() -> Vec<(Record, Expect)> {
                 first_tick: 1,
                 live: true,
                 address: BTreeMap::from([("connector".into(), "kafka".into())]),
+                image: Some(Image { tick: 41, less_written: true }),
             },
             SinkDecl {
                 name: "old".into(),
@@ -24,6 +26,7 @@ fn examples() -> Vec<(Record, Expect)> {
                 first_tick: 7,
                 live: false,
                 address: BTreeMap::new(),
+                image: None,
             },
         ],
     };
@@ -72,7 +75,7 @@ fn examples() -> Vec<(Record, Expect)> {
         (
             Record::Open(open),
             expect![[
-                r#"{"type":"open","generation":3,"nonce":"000000000000001f","log_id":"ffffffffffffffff","program":"visits-5a","base":40,"sinks":[{"name":"visits","lanes":2,"first_tick":1,"address":{"connector":"kafka"}},{"name":"old","lanes":1,"first_tick":7,"live":false,"address":{}}]}"#
+                r#"{"type":"open","generation":3,"nonce":"000000000000001f","log_id":"ffffffffffffffff","program":"visits-5a","base":40,"dropped":{"hops":40},"sinks":[{"name":"visits","lanes":2,"first_tick":1,"address":{"connector":"kafka"},"image":{"tick":41,"less_written":true}},{"name":"old","lanes":1,"first_tick":7,"live":false,"address":{}}]}"#
             ]],
         ),
         (
@@ -94,7 +97,7 @@ fn examples() -> Vec<(Record, Expect)> {
         (
             Record::State(state),
             expect![[
-                r#"{"type":"state","generation":3,"open":{"generation":3,"nonce":"000000000000001f","log_id":"ffffffffffffffff","program":"visits-5a","base":40,"sinks":[{"name":"visits","lanes":2,"first_tick":1,"address":{"connector":"kafka"}},{"name":"old","lanes":1,"first_tick":7,"live":false,"address":{}}]},"tick":41,"snapshots":[{"generation":3,"tick":40,"manifest":"manifest/3-40","savepoint":"before-tuesday"}],"inlets":[{"inlet":0,"source":"clicks","partition":"3","start":17}]}"#
+                r#"{"type":"state","generation":3,"open":{"generation":3,"nonce":"000000000000001f","log_id":"ffffffffffffffff","program":"visits-5a","base":40,"dropped":{"hops":40},"sinks":[{"name":"visits","lanes":2,"first_tick":1,"address":{"connector":"kafka"},"image":{"tick":41,"less_written":true}},{"name":"old","lanes":1,"first_tick":7,"live":false,"address":{}}]},"tick":41,"snapshots":[{"generation":3,"tick":40,"manifest":"manifest/3-40","savepoint":"before-tuesday"}],"inlets":[{"inlet":0,"source":"clicks","partition":"3","start":17}]}"#
             ]],
         ),
     ]

@@ -9,7 +9,8 @@ fn on(connector: &str, topic: &str, sink: SinkDecl) -> SinkDecl {
 }
 
 fn want(sink: &SinkDecl) -> Wanted {
-    Wanted { name: sink.name.clone(), lanes: sink.lanes, address: sink.address.clone() }
+    let (name, address) = (sink.name.clone(), sink.address.clone());
+    Wanted { name, lanes: sink.lanes, address, change: None }
 }
 
 /// Name, sinks in force, sinks known, sinks wanted; expected sinks.
@@ -42,7 +43,7 @@ fn sinks_of_the_next_open() {
     ];
     for (name, in_force, known, wanted, expected) in table {
         let open = open_with(1, in_force);
-        assert_eq!(next_sinks(Some(&open), &known, &wanted, 7), expected, "{name}");
+        assert_eq!(next_sinks(Some(&open), &known, &wanted, 7, false), expected, "{name}");
     }
 }
 
