@@ -58,6 +58,11 @@ impl<'de> Deserialize<'de> for Nonce {
 #[serde(transparent)]
 pub struct Inlet(pub u16);
 
+impl Inlet {
+    /// The greatest one.
+    pub const MAX: Inlet = Inlet((1 << 15) - 1);
+}
+
 /// A writer of a sink: one transactional id, one progress partition. Fixed for the sink's life.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -65,7 +70,8 @@ pub struct Inlet(pub u16);
 #[serde(transparent)]
 pub struct Lane(pub u16);
 
-/// Where a record stands: inlet in the upper 16 bits, offset in the lower 48. Ordered as (inlet, offset).
+/// Where a record stands: inlet in the upper 16 bits, offset in the lower 48. Ordered as (inlet, offset); what is derived stands
+/// behind all inlets, by its event time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pos(pub u64);
@@ -77,10 +83,17 @@ impl Pos {
     /// The position of `offset` in `inlet`.
     ///
     /// # Panics
-    /// If `offset` is beyond [`Pos::OFFSET_MAX`]; sources refuse such offsets before they come here.
+    /// If `offset` is beyond [`Pos::OFFSET_MAX`] or the inlet beyond [`Inlet::MAX`]; both are refused before they come here.
     pub fn new(inlet: Inlet, offset: u64) -> Pos {
         assert!(offset <= Self::OFFSET_MAX, "offset {offset} does not fit a position");
+        assert!(inlet <= Inlet::MAX, "inlet {} does not fit a position", inlet.0);
         Pos(u64::from(inlet.0) << 48 | offset)
+    }
+
+    /// The position of what is derived and has event time `at` in microseconds: it grows with the event time, whatever tick it comes at.
+    pub fn derived(at: i64) -> Pos {
+        const HALF: i64 = 1 << 62;
+        Pos(1 << 63 | (at.clamp(-HALF, HALF - 1) + HALF).unsigned_abs())
     }
 
     /// The inlet.

@@ -125,7 +125,7 @@ impl Coordinator {
             for (source, watermark) in &self.setup.watermarks {
                 control.set_watermark(source, *watermark);
             }
-            control.set_durable(self.end);
+            control.set_durable(self.setup.start);
         }
         while let Ok(event) = self.events.try_recv() {
             self.hear(event, control)?;
@@ -251,6 +251,8 @@ impl Coordinator {
         self.setup.observer.composed(record.clone(), &self.inlets, replaying);
         self.composed = tick;
         if replayed {
+            // It counts already, but nobody releases it before what was read again is compared and its facts are noted.
+            control.set_durable(tick);
             return Ok(());
         }
         if snapshot {
@@ -396,7 +398,18 @@ impl Coordinator {
 
     fn declare(&mut self) -> Vec<InletDecl> {
         let found = std::mem::take(&mut self.found);
-        found.into_iter().filter_map(|(source, part)| self.inlets.declare(&source, &part)).collect()
+        let new =
+            found.into_iter().filter_map(|(source, part)| self.inlets.declare(&source, &part));
+        let (new, beyond): (Vec<_>, Vec<_>) = new.partition(|decl| decl.inlet <= Inlet::MAX);
+        if let Some(first) = beyond.first() {
+            self.setup.failure.fail(Error::config(format!(
+                "source {:?}, partition {}: a job reads at most {} partitions, old ones included",
+                first.source,
+                first.partition,
+                Inlet::MAX.0 + 1
+            )));
+        }
+        new
     }
 
     fn lead(

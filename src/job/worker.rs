@@ -179,6 +179,10 @@ impl Running {
             busy |= self.read()?;
             let park = if busy { Duration::ZERO } else { self.park() };
             worker.step_or_park(Some(park));
+            // An operator leaves its error before its frontier moves: a tick that went wrong anywhere is neither kept nor shown.
+            if self.setup.is_over() {
+                break;
+            }
             self.pass()?;
             self.hand_over()?;
             self.release()?;
