@@ -2,6 +2,7 @@
 
 pub(crate) mod context;
 pub mod endpoint;
+mod origin;
 mod plan;
 mod rec;
 mod reconcile;
@@ -23,6 +24,7 @@ pub use source::{DeadLetter, Lag, OnError, Source, SourceOptions};
 pub use stream::{KeyedStream, Stream};
 pub use table::{KeyedTable, Table};
 
+pub(crate) use origin::Origin;
 pub(crate) use rec::UNKNOWN;
 
 /// A dataflow: called once on every worker, and once without input to learn its plan. It must build the same graph each time.

@@ -36,7 +36,7 @@ impl<'s> Flow<'s> {
 impl<K: Row, V: Row> Served for KeyedTable<'_, K, V> {
     fn serve(&self, name: &str, place: Place) {
         let types = (true, K::schema().to_string(), V::schema().to_string());
-        index(&self.flow, name, types, place, &self.rows);
+        index(&self.flow, name, types, place, &self.proven(&format!("view {name:?}")));
     }
 }
 

@@ -78,14 +78,11 @@ impl<'s> Flow<'s> {
 
 /// What feeds a sink.
 #[derive(Clone, Copy)]
-struct Feed {
+struct Feed<'a> {
     /// The operator's name, for messages.
-    by: &'static str,
+    by: &'a dyn std::fmt::Display,
     table: bool,
 }
-
-const TABLE: Feed = Feed { by: "a table", table: true };
-const KEYED: Feed = Feed { by: "a keyed table", table: true };
 
 fn bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     encode_json(value)
@@ -113,7 +110,7 @@ impl<D: Row> SinksTo<Append> for Stream<'_, D> {
                 Ok(OutRow { shard, key: None, pos: rec.pos.0, value, diff: 1 })
             },
         );
-        attach(&self.flow, sink, Mode::Append, Feed { by: self.made_by, table: false }, &encoded);
+        attach(&self.flow, sink, Mode::Append, Feed { by: &self.made_by, table: false }, &encoded);
     }
 }
 
@@ -132,7 +129,7 @@ impl<D: Row> SinksTo<Append> for Table<'_, D> {
                 Ok(OutRow { shard, key: None, pos: 0, value, diff: *diff })
             },
         );
-        attach(&self.flow, sink, Mode::Append, TABLE, &encoded);
+        attach(&self.flow, sink, Mode::Append, Feed { by: &self.origin, table: true }, &encoded);
     }
 }
 
@@ -150,7 +147,7 @@ impl<D: Row> SinksTo<Changelog> for Table<'_, D> {
                 Ok(OutRow { shard: shard(&value), key: None, pos: 0, value, diff: *diff })
             },
         );
-        attach(&self.flow, sink, Mode::Changelog, TABLE, &encoded);
+        attach(&self.flow, sink, Mode::Changelog, Feed { by: &self.origin, table: true }, &encoded);
     }
 }
 
@@ -179,8 +176,9 @@ impl<K: Row, V: Row> SinksTo<Changelog> for KeyedTable<'_, K, V> {
 }
 
 fn connect_keyed<K: Row, V: Row>(table: &KeyedTable<'_, K, V>, sink: &Connecting<'_>, mode: Mode) {
+    let rows = table.proven(&format!("sink {:?}", sink.name));
     let encoded = encode(
-        &table.rows.inner,
+        &rows.inner,
         &table.flow,
         sink,
         |(_, tick, _), _| *tick,
@@ -193,7 +191,7 @@ fn connect_keyed<K: Row, V: Row>(table: &KeyedTable<'_, K, V>, sink: &Connecting
             Ok(OutRow { shard: shard(&bare), key: Some(bare), pos: 0, value, diff: *diff })
         },
     );
-    attach(&table.flow, sink, mode, KEYED, &encoded);
+    attach(&table.flow, sink, mode, Feed { by: &table.origin, table: true }, &encoded);
 }
 
 /// Encodes rows where they are, before they are sent to their lane; ticks that the sink has are cut before that. `tick` is the tick of
@@ -237,7 +235,7 @@ fn options(flow: &Flow<'_>, sink: &Connecting<'_>) -> SinkOptions {
     flow.context.sink_options.get(sink.name).copied().unwrap_or_default()
 }
 
-fn declare(flow: &Flow<'_>, sink: &Connecting<'_>, mode: Mode, feed: Feed) {
+fn declare(flow: &Flow<'_>, sink: &Connecting<'_>, mode: Mode, feed: Feed<'_>) {
     let mut plan = flow.context.plan.borrow_mut();
     let earlier: Vec<_> = plan.sinks.iter().map(|s| (s.name.clone(), s.place)).collect();
     plan.once("sink", sink.name, sink.place, earlier.iter().map(|(n, p)| (n.as_str(), *p)));
@@ -267,7 +265,7 @@ fn attach<'s>(
     flow: &Flow<'s>,
     sink: &Connecting<'_>,
     mode: Mode,
-    feed: Feed,
+    feed: Feed<'_>,
     rows: &StreamVec<'s, Tick, (Tick, OutRow)>,
 ) {
     declare(flow, sink, mode, feed);
@@ -297,7 +295,7 @@ fn attach<'s>(
         name: sink.name.to_owned(),
         mode,
         lanes,
-        fed_by: feed.by.to_owned(),
+        fed_by: feed.by.to_string(),
         pending,
     });
 }

@@ -16,6 +16,7 @@ use crate::row::Row;
 use crate::row::schema::Type;
 use crate::sources::{Budget, Polled, Raw, Reader, Transport, Waker};
 use crate::ticks::record::{Activity, InletDecl, Range};
+use crate::ticks::view::Times;
 use crate::time::{EventTime, clock};
 use std::cell::OnceCell;
 use std::ops::Deref;
@@ -104,10 +105,17 @@ impl<'s> Flow<'s> {
 
 impl<'s, D: Row> Source<'s, D> {
     /// The source's records with event time `at`, and the bound on their disorder within a partition.
+    ///
+    /// Say it first: once the source was used without event time, or was given one, this is a problem of the dataflow.
+    #[track_caller]
     pub fn event_time(&self, at: impl Fn(&D) -> EventTime + 'static, lag: Lag) -> Stream<'s, D> {
-        if self.stream.get().is_some() {
-            let text = format_args!("source {:?} is given event time after it was used", self.name);
-            self.flow.problem(self.place, text);
+        if let Some(stream) = self.stream.get() {
+            let text = if stream.sources.is_timed() {
+                "given event time twice"
+            } else {
+                "used before it is given event time"
+            };
+            self.flow.problem(Location::caller(), format_args!("source {:?} is {text}", self.name));
         }
         self.stream.get_or_init(|| self.build(Some((Box::new(at), lag)))).clone()
     }
@@ -149,8 +157,8 @@ impl<'s, D: Row> Source<'s, D> {
             following: false,
             skips: Set::default(),
         }));
-        let sources = lag.iter().map(|_| self.name.clone()).collect();
-        Stream::new(&self.flow, stream.probe_with(&self.flow.probe), Rc::new(sources), "source")
+        let times = lag.map(|_| Times::of(&self.name)).unwrap_or_default();
+        Stream::new(&self.flow, stream.probe_with(&self.flow.probe), Rc::new(times), "source")
     }
 
     fn decoder(&self, options: &SourceOptions) -> Rc<dyn for<'a> Decode<'a, D>> {

@@ -2,13 +2,13 @@
 
 use super::context::Flow;
 use super::plan::{KeptPlan, Place};
-use super::{KeyedTable, Rec, Table};
+use super::{KeyedTable, Origin, Rec, Table};
 use crate::ids::Tick;
 use crate::operators::aggregate::{Accumulate, Aggregate};
 use crate::operators::keep::Counted;
 use crate::operators::keyed::keyed;
 use crate::operators::upsert::Newest;
-use crate::operators::window::{Windowed, Windows, windowed};
+use crate::operators::window::{Cut, Windowed, Windows, windowed};
 use crate::row::Row;
 use crate::ticks::view::Sources;
 use std::marker::PhantomData;
@@ -22,10 +22,32 @@ use timely::dataflow::operators::core::Concat;
 use timely::dataflow::operators::generic::Operator;
 
 /// Records as they arrive: append-only and not kept. A cheap clone.
+///
+/// ```
+/// use tidemark::flow::{Flow, endpoint::kafka};
+/// use tidemark::testing::Job;
+///
+/// fn dataflow(flow: &Flow<'_>) {
+///     let numbers = flow.source("numbers", kafka::topic("numbers").json::<i64>());
+///     let even = numbers.filter(|n| n % 2 == 0).map(|n| n * 10);
+///     let digits = numbers.flat_map(|n| 0..*n);
+///     flow.sink("all", &even.union(&digits), kafka::topic("all").json());
+///     flow.serve("kept", &digits.keep("kept"));
+///     flow.serve("newest", &numbers.upsert("newest", |n| n % 2));
+///     // A negative number takes its key away.
+///     flow.serve("live", &numbers.upsert_map("live", |n| (n.abs(), (*n > 0).then_some(*n))));
+/// }
+///
+/// let mut job = Job::new(dataflow);
+/// job.push("numbers", [2, 3, -3]).tick();
+/// assert_eq!(job.sink("all").len(), 6);
+/// assert_eq!(job.table("kept"), [r#"{"row":0,"count":2}"#, r#"{"row":1,"count":2}"#, r#"{"row":2}"#]);
+/// assert_eq!(job.table("live"), [r#"{"key":2,"value":2}"#]);
+/// ```
 pub struct Stream<'s, D: 'static> {
     pub(crate) flow: Flow<'s>,
     pub(crate) inner: StreamVec<'s, Tick, Rec<D>>,
-    /// The event-time sources that it descends from.
+    /// Its event time.
     pub(crate) sources: Sources,
     pub(crate) made_by: &'static str,
 }
@@ -101,7 +123,7 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     /// The records of both; its watermark is the lesser of the two.
     #[must_use]
     pub fn union(&self, other: &Stream<'s, D>) -> Stream<'s, D> {
-        let sources = self.sources.iter().chain(other.sources.iter()).cloned().collect();
+        let sources = self.sources.union(&other.sources);
         let inner = self.inner.clone().concat(other.inner.clone());
         Stream::new(&self.flow, inner, Rc::new(sources), "union")
     }
@@ -129,10 +151,11 @@ impl<'s, D: Row> Stream<'s, D> {
             let bare = rec.with(());
             (rec.row, bare)
         });
+        let origin = Origin::kept(&plan);
         let counts = keyed(&self.flow, plan, input, counted);
         let rows = counts
             .explode(|(row, count)| Some((row, isize::try_from(count).unwrap_or(isize::MAX))));
-        Table::new(&self.flow, rows)
+        Table::new(&self.flow, rows, origin)
     }
 
     /// A table of the newest row of each key, by position. Kept under `uid`; one row a key.
@@ -165,7 +188,7 @@ impl<'s, D: Row> Stream<'s, D> {
             uid: uid.to_owned(),
             operator: "upsert".to_owned(),
             key: K::schema(),
-            state: <(u64, V)>::schema().with("operator", "upsert"),
+            state: <(u64, Option<V>)>::schema().with("operator", "upsert"),
             bound: "one row for each key".to_owned(),
             place,
         };
@@ -173,7 +196,8 @@ impl<'s, D: Row> Stream<'s, D> {
             let (key, value) = change(&rec.row);
             (key, rec.with(value))
         });
-        KeyedTable::new(&self.flow, keyed(&self.flow, plan, input, Newest(PhantomData)))
+        let origin = Origin::kept(&plan);
+        KeyedTable::new(&self.flow, keyed(&self.flow, plan, input, Newest(PhantomData)), origin)
     }
 
     /// Keys and what of the records goes with them, as keyed operators take them.
@@ -196,6 +220,49 @@ impl<'s, D: Row> Stream<'s, D> {
 }
 
 /// A stream whose rows have keys.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemark::EventTime;
+/// use tidemark::flow::{Flow, Lag, endpoint::kafka};
+/// use tidemark::operators::aggregate::{count, max_by, sum};
+/// use tidemark::operators::window::tumbling;
+/// use tidemark::testing::Job;
+///
+/// #[derive(tidemark::Row)]
+/// struct Bid {
+///     auction: u64,
+///     price: u64,
+///     at: EventTime,
+/// }
+///
+/// fn bids(flow: &Flow<'_>) {
+///     let bids = flow
+///         .source("bids", kafka::topic("bids").json::<Bid>())
+///         .event_time(|bid| bid.at, Lag(Duration::from_secs(1)));
+///     let by_auction = bids.key_by(|bid| bid.auction);
+///     let all = by_auction.aggregate("all", (count(), sum(|bid: &Bid| bid.price)));
+///     flow.serve("all", &all);
+///     let windows = by_auction
+///         .window(tumbling(Duration::from_secs(10)))
+///         .allowed_lateness(Duration::from_secs(5))
+///         .aggregate("best", max_by(|bid: &Bid| bid.price, |bid| bid.at));
+///     flow.serve("open", &windows.table);
+///     flow.sink("closed", &windows.closed, kafka::topic("closed").json());
+///     flow.sink("late", &windows.late, kafka::topic("late").json());
+/// }
+///
+/// let bid = |price, second: i64| {
+///     let at = EventTime::from_millis(second * 1000).expect("a near time");
+///     Bid { auction: 1, price, at }
+/// };
+/// let mut job = Job::new(bids);
+/// job.push("bids", [bid(5, 1), bid(7, 2), bid(3, 25)]).tick();
+/// job.push("bids", [bid(9, 3)]).tick();
+/// assert_eq!(job.table("all"), [r#"{"key":1,"value":[4,24]}"#]);
+/// assert_eq!(job.sink("closed").len(), 1);
+/// assert_eq!(job.sink("late").len(), 1);
+/// ```
 pub struct KeyedStream<'s, K, D: 'static> {
     stream: Stream<'s, D>,
     key: Rc<dyn Fn(&D) -> K>,
@@ -220,10 +287,9 @@ impl<'s, K: Row, D: Row> KeyedStream<'s, K, D> {
             place: Location::caller(),
         };
         let logic = Accumulate { aggregate: Rc::new(aggregate), rows: PhantomData };
-        KeyedTable::new(
-            &self.stream.flow,
-            keyed(&self.stream.flow, plan, self.keyed_pairs(), logic),
-        )
+        let origin = Origin::kept(&plan);
+        let rows = keyed(&self.stream.flow, plan, self.keyed_pairs(), logic);
+        KeyedTable::new(&self.stream.flow, rows, origin)
     }
 
     /// The stream cut into windows of event time.
@@ -257,12 +323,16 @@ impl<'s, K: Row, D: Row> WindowedStream<'s, K, D> {
         aggregate: A,
     ) -> Windowed<'s, K, A::Out, D> {
         let place = Location::caller();
-        if self.stream.sources.is_empty() {
+        if !self.stream.sources.is_timed() {
             let text = format_args!(
-                "window {uid:?} needs event time; say `.event_time(|row| .., Lag(..))` at its source"
+                "window {uid:?} needs event time; say `.event_time(|row| .., Lag(..))` at each of its sources"
             );
             self.stream.flow.problem(place, text);
         }
+        let cut = self.windows.cut().unwrap_or_else(|problem| {
+            self.stream.flow.problem(place, format_args!("window {uid:?}: {problem}"));
+            Cut::ANY
+        });
         let lateness = i64::try_from(self.lateness.as_micros()).unwrap_or(i64::MAX);
         let windows = self.windows.describe();
         let aggregates = aggregate.describe();
@@ -279,6 +349,6 @@ impl<'s, K: Row, D: Row> WindowedStream<'s, K, D> {
         let key = Rc::clone(&self.key);
         let input = self.stream.pairs(move |rec| (key(&rec.row), rec));
         let sources = Rc::clone(&self.stream.sources);
-        windowed(&self.stream.flow, plan, input, (self.windows, lateness), sources, aggregate)
+        windowed(&self.stream.flow, plan, input, (cut, lateness), sources, aggregate)
     }
 }

@@ -1,47 +1,107 @@
 //! Tables: differential collections that survive crashes, because they derive from kept state.
 
+use super::Origin;
 use super::context::Flow;
 use crate::ids::{Diff, Tick};
+use crate::operators::unique::unique;
 use crate::row::Row;
 use differential_dataflow::VecCollection;
+use std::panic::Location;
 
 /// A collection of rows that come and go, over ticks.
 pub(crate) type Rows<'s, D> = VecCollection<'s, Tick, D, Diff>;
 
 /// A table: rows that come and go. A cheap clone.
+///
+/// ```
+/// use tidemark::flow::{Flow, endpoint::kafka};
+/// use tidemark::testing::Job;
+///
+/// fn dataflow(flow: &Flow<'_>) {
+///     let numbers = flow.source("numbers", kafka::topic("numbers").json::<i64>());
+///     let kept = numbers.keep("kept");
+///     flow.serve("top", &kept.top_k(2, |_| (), |n| *n).map(|((), n)| n));
+///     flow.serve("ends", &kept.map(|n| n % 10).distinct().unique_by(|n| *n));
+///     let most = kept.reduce(|n| n % 2, |_, rows| rows.iter().map(|(_, times)| *times as u64).max());
+///     flow.serve("most", &most);
+///     // Every differential operator: here those that came an even number of times.
+///     let even = kept.collection().count().filter(|(_, times)| times % 2 == 0).map(|(n, _)| n);
+///     flow.serve("even", &flow.table(even));
+/// }
+///
+/// let mut job = Job::new(dataflow);
+/// job.push("numbers", [7, 12, 7, 3]).tick();
+/// assert_eq!(job.table("top"), [r#"{"row":7}"#, r#"{"row":12}"#]);
+/// assert_eq!(job.table("ends").len(), 3);
+/// assert_eq!(job.table("most"), [r#"{"key":0,"value":1}"#, r#"{"key":1,"value":2}"#]);
+/// assert_eq!(job.table("even"), [r#"{"row":7}"#]);
+/// ```
 pub struct Table<'s, D: 'static> {
     pub(crate) flow: Flow<'s>,
     pub(crate) rows: Rows<'s, D>,
+    pub(crate) origin: Origin,
 }
 
 impl<D: Clone + 'static> Clone for Table<'_, D> {
     fn clone(&self) -> Self {
-        Table { flow: self.flow.clone(), rows: self.rows.clone() }
+        let (flow, rows, origin) = (self.flow.clone(), self.rows.clone(), self.origin.clone());
+        Table { flow, rows, origin }
     }
 }
 
 /// A table with at most one row a key. A cheap clone.
+///
+/// ```
+/// use tidemark::flow::{Flow, endpoint::kafka};
+/// use tidemark::testing::Job;
+///
+/// fn dataflow(flow: &Flow<'_>) {
+///     let cities = flow.source("cities", kafka::topic("cities").json::<(u64, String)>());
+///     let people = flow.source("people", kafka::topic("people").json::<(u64, u64)>());
+///     let cities = cities.upsert_map("cities", |(id, name)| (*id, Some(name.clone())));
+///     let people = people.upsert_map("people", |(id, city)| (*id, Some(*city)));
+///     flow.serve("homes", &people.join_on(|_, city| *city, &cities).map_values(|_, (_, name)| name));
+///     flow.serve("both", &people.join(&cities));
+///     flow.serve("maybe", &people.left_join(&cities).filter(|_, (_, name)| name.is_none()));
+///     flow.sink("cities", &cities, kafka::topic("cities-live").json().upsert());
+/// }
+///
+/// let mut job = Job::new(dataflow);
+/// job.push("cities", [(1, "Bern"), (2, "Chur")]).push("people", [(2, 1), (5, 1)]).tick();
+/// assert_eq!(job.table("homes"), [r#"{"key":2,"value":"Bern"}"#, r#"{"key":5,"value":"Bern"}"#]);
+/// assert_eq!(job.table("both"), [r#"{"key":2,"value":[1,"Chur"]}"#]);
+/// assert_eq!(job.table("maybe"), [r#"{"key":5,"value":[1,null]}"#]);
+/// ```
 pub struct KeyedTable<'s, K: 'static, V: 'static> {
     pub(crate) flow: Flow<'s>,
     pub(crate) rows: Rows<'s, (K, V)>,
+    pub(crate) origin: Origin,
+    /// Whether one row a key follows from how the table is made; else it is checked where the table is served or written.
+    unique: bool,
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> Clone for KeyedTable<'_, K, V> {
     fn clone(&self) -> Self {
-        KeyedTable { flow: self.flow.clone(), rows: self.rows.clone() }
+        let (flow, rows, origin) = (self.flow.clone(), self.rows.clone(), self.origin.clone());
+        KeyedTable { flow, rows, origin, unique: self.unique }
     }
 }
 
 impl<'s> Flow<'s> {
     /// A table of a collection that derives from tables. Its rows survive crashes because they are computed again.
+    #[track_caller]
     pub fn table<D: Row>(&self, rows: Rows<'s, D>) -> Table<'s, D> {
-        Table::new(self, rows)
+        Table::new(self, rows, Origin::at("a collection given to flow.table", Location::caller()))
     }
 }
 
 impl<'s, D: Row> Table<'s, D> {
-    pub(crate) fn new(flow: &Flow<'s>, rows: Rows<'s, D>) -> Self {
-        Table { flow: flow.clone(), rows }
+    pub(crate) fn new(flow: &Flow<'s>, rows: Rows<'s, D>, origin: Origin) -> Self {
+        Table { flow: flow.clone(), rows, origin }
+    }
+
+    fn step<E: Row>(&self, rows: Rows<'s, E>) -> Table<'s, E> {
+        Table::new(&self.flow, rows, self.origin.clone())
     }
 
     /// The differential collection: every differential operator works on it.
@@ -51,12 +111,13 @@ impl<'s, D: Row> Table<'s, D> {
 
     /// Each row replaced by what `logic` gives for it.
     pub fn map<E: Row>(&self, logic: impl Fn(D) -> E + 'static) -> Table<'s, E> {
-        Table::new(&self.flow, self.rows.clone().map(logic))
+        self.step(self.rows.clone().map(logic))
     }
 
     /// The rows for which `logic` is true.
+    #[must_use]
     pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Table<'s, D> {
-        Table::new(&self.flow, self.rows.clone().filter(logic))
+        self.step(self.rows.clone().filter(logic))
     }
 
     /// All rows that `logic` gives for each row.
@@ -64,27 +125,35 @@ impl<'s, D: Row> Table<'s, D> {
         &self,
         logic: impl Fn(D) -> I + 'static,
     ) -> Table<'s, I::Item> {
-        Table::new(&self.flow, self.rows.clone().flat_map(logic))
+        self.step(self.rows.clone().flat_map(logic))
     }
 
     /// The rows of both tables; a row that is in both is there twice.
     #[must_use]
     pub fn union(&self, other: &Table<'s, D>) -> Table<'s, D> {
-        Table::new(&self.flow, self.rows.clone().concat(other.rows.clone()))
+        let rows = self.rows.clone().concat(other.rows.clone());
+        Table::new(&self.flow, rows, self.origin.or(&other.origin))
     }
 
     /// Every row once.
     #[must_use]
+    #[track_caller]
     pub fn distinct(&self) -> Table<'s, D> {
-        Table::new(&self.flow, self.rows.clone().distinct())
+        let origin = Origin::at("distinct", Location::caller());
+        Table::new(&self.flow, self.rows.clone().distinct(), origin)
     }
 
-    /// The table with a key that no two rows share. Two rows of one key are reported where they are served or written.
+    /// The table with a key that no two rows share.
+    ///
+    /// Where the table is served or written as a table of keys, two rows of one key end the job with an error that names the view or
+    /// sink, the key and both rows; nothing of that tick is shown.
     pub fn unique_by<K: Row>(&self, key: impl Fn(&D) -> K + 'static) -> KeyedTable<'s, K, D> {
-        KeyedTable::new(&self.flow, self.rows.clone().map(move |row| (key(&row), row)))
+        let rows = self.rows.clone().map(move |row| (key(&row), row));
+        KeyedTable { unique: false, ..KeyedTable::new(&self.flow, rows, self.origin.clone()) }
     }
 
     /// For each key, what `logic` makes of its rows (in their order, each with its count).
+    #[track_caller]
     pub fn reduce<K: Row, V: Row>(
         &self,
         key: impl Fn(&D) -> K + 'static,
@@ -94,11 +163,12 @@ impl<'s, D: Row> Table<'s, D> {
         let rows = rows.reduce(move |key, rows, out| {
             out.extend(logic(key, rows).map(|value| (value, 1)));
         });
-        KeyedTable::new(&self.flow, rows)
+        KeyedTable::new(&self.flow, rows, Origin::at("reduce", Location::caller()))
     }
 
     /// The `k` first rows of each group in descending order of `score`; ties in ascending order of the row. Rows that come twice
     /// count twice.
+    #[track_caller]
     pub fn top_k<G: Row, S: Ord + 'static>(
         &self,
         k: usize,
@@ -119,13 +189,27 @@ impl<'s, D: Row> Table<'s, D> {
                 left -= taken;
             }
         });
-        Table::new(&self.flow, rows)
+        Table::new(&self.flow, rows, Origin::at("top_k", Location::caller()))
     }
 }
 
 impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
-    pub(crate) fn new(flow: &Flow<'s>, rows: Rows<'s, (K, V)>) -> Self {
-        KeyedTable { flow: flow.clone(), rows }
+    /// A table that has one row a key by the way it is made.
+    pub(crate) fn new(flow: &Flow<'s>, rows: Rows<'s, (K, V)>, origin: Origin) -> Self {
+        KeyedTable { flow: flow.clone(), rows, origin, unique: true }
+    }
+
+    fn step<W: Row>(&self, rows: Rows<'s, (K, W)>) -> KeyedTable<'s, K, W> {
+        let unique = self.unique;
+        KeyedTable { unique, ..KeyedTable::new(&self.flow, rows, self.origin.clone()) }
+    }
+
+    /// The rows, for `what`, with two rows of one key as an error that ends the job.
+    pub(crate) fn proven(&self, what: &str) -> Rows<'s, (K, V)> {
+        if !self.unique {
+            unique(&self.flow, &self.rows, format!("{what}, fed by {}", self.origin));
+        }
+        self.rows.clone()
     }
 
     /// The differential collection of (key, value): every differential operator works on it.
@@ -135,34 +219,40 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
 
     /// The values without their keys.
     pub fn values(&self) -> Table<'s, V> {
-        Table::new(&self.flow, self.rows.clone().map(|(_, value)| value))
+        let rows = self.rows.clone().map(|(_, value)| value);
+        Table::new(&self.flow, rows, self.origin.clone())
     }
 
     /// The rows as pairs.
     pub fn rows(&self) -> Table<'s, (K, V)> {
-        Table::new(&self.flow, self.rows.clone())
+        Table::new(&self.flow, self.rows.clone(), self.origin.clone())
     }
 
     /// Each value replaced by what `logic` gives for key and value.
     pub fn map_values<W: Row>(&self, logic: impl Fn(&K, V) -> W + 'static) -> KeyedTable<'s, K, W> {
-        let rows = self.rows.clone().map(move |(key, value)| {
+        self.step(self.rows.clone().map(move |(key, value)| {
             let value = logic(&key, value);
             (key, value)
-        });
-        KeyedTable::new(&self.flow, rows)
+        }))
     }
 
     /// The rows for which `logic` is true.
+    #[must_use]
     pub fn filter(&self, logic: impl Fn(&K, &V) -> bool + 'static) -> KeyedTable<'s, K, V> {
-        KeyedTable::new(&self.flow, self.rows.clone().filter(move |(key, value)| logic(key, value)))
+        self.step(self.rows.clone().filter(move |(key, value)| logic(key, value)))
     }
 
     /// For each key that is in both tables, both values.
+    #[track_caller]
     pub fn join<W: Row>(&self, other: &KeyedTable<'s, K, W>) -> KeyedTable<'s, K, (V, W)> {
-        KeyedTable::new(&self.flow, self.rows.clone().join(other.rows.clone()))
+        let rows = self.rows.clone().join(other.rows.clone());
+        let origin = Origin::at("join", Location::caller());
+        let unique = self.unique && other.unique;
+        KeyedTable { unique, ..KeyedTable::new(&self.flow, rows, origin) }
     }
 
     /// For each key of this table, its value and the other's value, if it has one.
+    #[track_caller]
     pub fn left_join<W: Row>(
         &self,
         other: &KeyedTable<'s, K, W>,
@@ -171,11 +261,16 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
             (key.clone(), (value.clone(), Some(with.clone())))
         });
         let keys = other.rows.clone().map(|(key, _)| key);
+        // What matches is taken away by key, and must go once however many rows the other has there.
+        let keys = if other.unique { keys } else { keys.distinct() };
         let single = self.rows.clone().antijoin(keys).map(|(key, value)| (key, (value, None)));
-        KeyedTable::new(&self.flow, matched.concat(single))
+        let origin = Origin::at("left_join", Location::caller());
+        let unique = self.unique && other.unique;
+        KeyedTable { unique, ..KeyedTable::new(&self.flow, matched.concat(single), origin) }
     }
 
     /// For each row of this table, what `foreign` says is its key in `other`, joined with the value there.
+    #[track_caller]
     pub fn join_on<F: Row, W: Row>(
         &self,
         foreign: impl Fn(&K, &V) -> F + 'static,
@@ -185,6 +280,8 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
         let joined = rows.join_map(other.rows.clone(), |_, (key, value), with| {
             (key.clone(), (value.clone(), with.clone()))
         });
-        KeyedTable::new(&self.flow, joined)
+        let origin = Origin::at("join_on", Location::caller());
+        let unique = self.unique && other.unique;
+        KeyedTable { unique, ..KeyedTable::new(&self.flow, joined, origin) }
     }
 }

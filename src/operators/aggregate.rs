@@ -1,9 +1,30 @@
 //! Accumulators: commutative and associative, exact, and equal to their state. A tuple of them is one.
+//!
+//! ```
+//! use tidemark::operators::aggregate::{average, count, first, last_by, max, min, sum};
+//! use tidemark::testing::laws::commutes;
+//! use tidemark::EventTime;
+//!
+//! // (price, bidder)
+//! type Bid = (u64, String);
+//! let all = (
+//!     count(),
+//!     sum(|bid: &Bid| bid.0),
+//!     average(|bid: &Bid| bid.0),
+//!     (min(|bid: &Bid| bid.0), max(|bid: &Bid| bid.0)),
+//!     first(|bid: &Bid| bid.1.clone()),
+//!     last_by(|bid: &Bid| bid.0, |bid| bid.1.clone()),
+//! );
+//! let bid = |price, bidder: &str| (EventTime::MIN, (price, bidder.to_owned()));
+//! let shown = commutes(&all, &[bid(3, "ann"), bid(9, "bob"), bid(6, "eve")]);
+//! assert_eq!((shown.0, shown.1, shown.3, shown.5.as_str()), (3, 18, (3, 9), "bob"));
+//! ```
 
 use crate::error::{Error, Kind, Result};
 use crate::flow::Rec;
 use crate::operators::keyed::Logic;
 use crate::row::{F64, Row};
+use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -190,22 +211,96 @@ where
     }
 }
 
-/// The value of the record with the least version (ties: the least position).
+/// The value of the record with the least version (ties: the least position, then the least value).
 pub fn first_by<D, O, V, F: Fn(&D) -> O, G: Fn(&D) -> V>(version: F, value: G) -> Edge<F, G> {
-    Edge { version, value, last: false }
+    Edge { version, value, side: Side::First }
 }
 
-/// The value of the record with the greatest version (ties: the greatest position).
+/// The value of the record with the greatest version (ties: the greatest position, then the greatest value).
 pub fn last_by<D, O, V, F: Fn(&D) -> O, G: Fn(&D) -> V>(version: F, value: G) -> Edge<F, G> {
-    Edge { version, value, last: true }
+    Edge { version, value, side: Side::Last }
 }
 
-/// See [`first_by`] and [`last_by`].
+/// The value of the record with the least score: the first one that has it, by position.
+pub fn min_by<D, O, V, F: Fn(&D) -> O, G: Fn(&D) -> V>(score: F, value: G) -> Edge<F, G> {
+    Edge { version: score, value, side: Side::Least }
+}
+
+/// The value of the record with the greatest score: the first one that has it, by position.
+pub fn max_by<D, O, V, F: Fn(&D) -> O, G: Fn(&D) -> V>(score: F, value: G) -> Edge<F, G> {
+    Edge { version: score, value, side: Side::Greatest }
+}
+
+/// The value of the first record by event time (ties, and streams without event time: the least position, then the least value).
+pub fn first<D, V, G: Fn(&D) -> V>(value: G) -> End<G> {
+    End { value, side: Side::First }
+}
+
+/// The value of the last record by event time (ties, and streams without event time: the greatest position, then the greatest value).
+pub fn last<D, V, G: Fn(&D) -> V>(value: G) -> End<G> {
+    End { value, side: Side::Last }
+}
+
+/// Which record of all wins. Whatever the rule, (version, position, value) decides, so the order of arrival does not.
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    First,
+    Last,
+    Least,
+    Greatest,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Side::First => "first",
+            Side::Last => "last",
+            Side::Least => "min",
+            Side::Greatest => "max",
+        }
+    }
+
+    /// Takes a record in if it wins over the one that is held.
+    fn take<O: Ord, V: Ord>(
+        self,
+        held: &mut Option<(O, u64, V)>,
+        (version, pos): (O, u64),
+        value: impl FnOnce() -> V,
+    ) {
+        let Some((held_version, held_pos, held_value)) = held else {
+            *held = Some((version, pos, value()));
+            return;
+        };
+        // Greater is better, as this side sees it.
+        let (by_version, by_pos) = (version.cmp(held_version), pos.cmp(held_pos));
+        let order = match self {
+            Side::First | Side::Least => by_version.reverse().then(by_pos.reverse()),
+            Side::Last => by_version.then(by_pos),
+            Side::Greatest => by_version.then(by_pos.reverse()),
+        };
+        match order {
+            Ordering::Less => {}
+            Ordering::Greater => *held = Some((version, pos, value())),
+            Ordering::Equal => {
+                let value = value();
+                let wins = match self {
+                    Side::Last => value > *held_value,
+                    _ => value < *held_value,
+                };
+                if wins {
+                    *held_value = value;
+                }
+            }
+        }
+    }
+}
+
+/// See [`first_by`], [`last_by`], [`min_by`] and [`max_by`].
 #[derive(Clone, Copy, Debug)]
 pub struct Edge<F, G> {
     version: F,
     value: G,
-    last: bool,
+    side: Side,
 }
 
 impl<D, O, V, F, G> Aggregate<D> for Edge<F, G>
@@ -223,14 +318,8 @@ where
     }
 
     fn add(&self, state: &mut Self::State, rec: &Rec<D>) -> Result<()> {
-        let found = ((self.version)(&rec.row), rec.pos.0);
-        let wins = state.as_ref().is_none_or(|(version, pos, _)| {
-            let held = (version, pos);
-            if self.last { (&found.0, &found.1) >= held } else { (&found.0, &found.1) < held }
-        });
-        if wins {
-            *state = Some((found.0, found.1, (self.value)(&rec.row)));
-        }
+        let key = ((self.version)(&rec.row), rec.pos.0);
+        self.side.take(state, key, || (self.value)(&rec.row));
         Ok(())
     }
 
@@ -239,7 +328,36 @@ where
     }
 
     fn describe(&self) -> String {
-        if self.last { "last".to_owned() } else { "first".to_owned() }
+        format!("{}_by", self.side.name())
+    }
+}
+
+/// See [`first()`] and [`last()`].
+#[derive(Clone, Copy, Debug)]
+pub struct End<G> {
+    value: G,
+    side: Side,
+}
+
+impl<D, V: Row, G: Fn(&D) -> V + 'static> Aggregate<D> for End<G> {
+    type State = Option<(i64, u64, V)>;
+    type Out = V;
+
+    fn zero(&self) -> Self::State {
+        None
+    }
+
+    fn add(&self, state: &mut Self::State, rec: &Rec<D>) -> Result<()> {
+        self.side.take(state, (rec.at, rec.pos.0), || (self.value)(&rec.row));
+        Ok(())
+    }
+
+    fn finish(&self, state: &Self::State) -> V {
+        state.as_ref().expect("a shown state has taken a record").2.clone()
+    }
+
+    fn describe(&self) -> String {
+        self.side.name().to_owned()
     }
 }
 

@@ -42,6 +42,11 @@ pub(crate) trait Logic: 'static {
 
     /// The row that is shown for a state.
     fn output(&self, state: &Self::State) -> Option<Self::Out>;
+
+    /// Whether a state is still needed once its tick has all its records.
+    fn lives(&self, _: &Self::State) -> bool {
+        true
+    }
 }
 
 struct Slot<L: Logic> {
@@ -101,11 +106,16 @@ impl<L: Logic> Slots<L> {
     }
 
     /// Step 1: takes one record in.
-    pub(crate) fn apply(&mut self, key: L::Key, rec: Rec<L::In>) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the logic says, with the kept state's uid and the key.
+    pub(crate) fn apply(&mut self, uid: &str, key: L::Key, rec: Rec<L::In>) -> Result<()> {
         let at = self.slot(key);
         self.touch(at);
         let slot = self.slots[at as usize].as_mut().expect("an indexed slot is filled");
-        self.logic.apply(&mut slot.state, rec)
+        self.logic.apply(&mut slot.state, rec).map_err(|error| {
+            error.at(format_args!("kept state {uid:?}, key {}", crate::row::show(&slot.key)))
+        })
     }
 
     /// Puts a restored state in place; its key counts as changed, so that its row is shown.
@@ -123,6 +133,9 @@ impl<L: Logic> Slots<L> {
             let slot = self.slots[at as usize].as_mut().expect("a touched slot is filled");
             slot.dirty = false;
             let before = slot.before.take();
+            if slot.state.as_ref().is_some_and(|state| !self.logic.lives(state)) {
+                slot.state = None;
+            }
             let after = slot.state.as_ref().and_then(|state| self.logic.output(state));
             each(&slot.key, before, after, slot.state.as_ref());
             if slot.state.is_none() {
@@ -177,7 +190,7 @@ pub(crate) fn keyed<'s, L: Logic>(
     let mut restored = builder.new_input(kept.restored, by_key);
     let (output, stream) = builder.new_output();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(output);
-    let (number, live, anew) = (kept.number, kept.live, kept.anew);
+    let (uid, number, live, anew) = (kept.uid, kept.number, kept.live, kept.anew);
 
     builder.build(move |mut capabilities| {
         let mut capability = capabilities.pop();
@@ -197,7 +210,7 @@ pub(crate) fn keyed<'s, L: Logic>(
                     return;
                 }
                 for (key, rec) in rows.drain(..) {
-                    if let Err(error) = slots.apply(key, rec) {
+                    if let Err(error) = slots.apply(&uid, key, rec) {
                         context.failure.fail(error);
                     }
                 }
@@ -238,7 +251,7 @@ pub(crate) fn keyed<'s, L: Logic>(
                 };
                 current = next;
                 for (key, rec) in stash.remove(&current).unwrap_or_default() {
-                    if let Err(error) = slots.apply(key, rec) {
+                    if let Err(error) = slots.apply(&uid, key, rec) {
                         context.failure.fail(error);
                     }
                 }

@@ -4,5 +4,6 @@ pub mod aggregate;
 pub(crate) mod keep;
 pub(crate) mod keyed;
 pub(crate) mod restore;
+pub(crate) mod unique;
 pub(crate) mod upsert;
 pub mod window;

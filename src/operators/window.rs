@@ -8,8 +8,8 @@
 //!   pane goes, with one range tombstone; `late` gives the late records.
 
 use crate::flow::context::Flow;
-use crate::flow::{KeptPlan, KeyedTable, Rec, Stream, UNKNOWN};
-use crate::ids::{Inlet, Pos, Tick};
+use crate::flow::{KeptPlan, KeyedTable, Origin, Rec, Stream, UNKNOWN};
+use crate::ids::{Pos, Tick};
 use crate::job::failure::Failure;
 use crate::operators::aggregate::{Accumulate, Aggregate};
 use crate::operators::keyed::{Slots, frontier_of, place};
@@ -32,41 +32,77 @@ use timely::dataflow::operators::probe::Probe;
 /// Which windows a record falls into. All begin at multiples of the slide since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    size: i64,
-    slide: i64,
+    size: Duration,
+    slide: Duration,
 }
+
+/// How many windows may hold one record: each costs a row of state for each key.
+pub const OVERLAP_MAX: i64 = 1000;
 
 /// Windows of `size`, one after the other.
 pub fn tumbling(size: Duration) -> Windows {
     hopping(size, size)
 }
 
-/// Windows of `size`, one beginning every `slide`.
+/// Windows of `size`, one beginning every `slide`. Records between windows (if `slide` is the greater one) are in none.
 ///
-/// # Panics
-/// If `size` or `slide` is less than a microsecond or more than 292,000 years.
+/// The dataflow is refused if one of them is less than a microsecond or more than 1,000 years, or if more than [`OVERLAP_MAX`] windows
+/// would hold a record.
 pub fn hopping(size: Duration, slide: Duration) -> Windows {
-    let micros = |d: Duration| i64::try_from(d.as_micros()).expect("a window below 292,000 years");
-    let (size, slide) = (micros(size), micros(slide));
-    assert!(size > 0 && slide > 0, "a window and its slide are at least a microsecond long");
     Windows { size, slide }
 }
 
 impl Windows {
+    /// The windows in microseconds.
+    ///
+    /// # Errors
+    /// Why there can be no such windows.
+    pub(crate) fn cut(self) -> Result<Cut, String> {
+        const YEARS_MAX: u64 = 1000;
+        let longest = Duration::from_secs(YEARS_MAX * 366 * 86_400);
+        let micros = |what: &str, d: Duration| match i64::try_from(d.as_micros()) {
+            Ok(micros) if micros > 0 && d <= longest => Ok(micros),
+            _ => Err(format!(
+                "{what} of {d:?} is not possible: at least a microsecond and at most {YEARS_MAX} years"
+            )),
+        };
+        let (size, slide) = (micros("a window", self.size)?, micros("a slide", self.slide)?);
+        let overlap = (size - 1) / slide + 1;
+        if overlap > OVERLAP_MAX {
+            return Err(format!(
+                "{} windows would hold each record ({}); at most {OVERLAP_MAX}: make the slide longer",
+                overlap,
+                self.describe()
+            ));
+        }
+        Ok(Cut { size, slide })
+    }
+
+    pub(crate) fn describe(self) -> String {
+        if self.size == self.slide {
+            format!("tumbling {:?}", self.size)
+        } else {
+            format!("hopping {:?} every {:?}", self.size, self.slide)
+        }
+    }
+}
+
+/// Windows in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    size: i64,
+    slide: i64,
+}
+
+impl Cut {
+    /// Windows that can be built with when the right ones are refused anyway.
+    pub(crate) const ANY: Cut = Cut { size: 1, slide: 1 };
+
     /// The begins of the windows that hold `at`, ascending.
     fn of(self, at: i64) -> impl Iterator<Item = i64> {
         let last = at - at.rem_euclid(self.slide);
         let count = (self.size - 1 - (at - last)).div_euclid(self.slide) + 1;
         (0..count).rev().map(move |back| last - back * self.slide)
-    }
-
-    pub(crate) fn describe(self) -> String {
-        if self.size == self.slide {
-            format!("tumbling {:?}", Duration::from_micros(self.size.unsigned_abs()))
-        } else {
-            let micros = |us: i64| Duration::from_micros(us.unsigned_abs());
-            format!("hopping {:?} every {:?}", micros(self.size), micros(self.slide))
-        }
     }
 }
 
@@ -117,12 +153,6 @@ pub struct Windowed<'s, K: Row, V: Row, D: Row> {
     pub late: Stream<'s, Late<D>>,
 }
 
-/// The position of a window's result: it grows with the window's end (milliseconds, 2^47 added).
-fn position(end: i64) -> Pos {
-    let millis = end.div_euclid(1000).saturating_add(1 << 47).clamp(0, (1 << 48) - 1);
-    Pos::new(Inlet(u16::MAX), millis.unsigned_abs())
-}
-
 fn time(micros: i64) -> EventTime {
     EventTime::from_micros(micros).unwrap_or(if micros < 0 {
         EventTime::MIN
@@ -133,7 +163,8 @@ fn time(micros: i64) -> EventTime {
 
 /// What is fixed about one windowed aggregate.
 struct Shape {
-    windows: Windows,
+    uid: String,
+    windows: Cut,
     lateness: i64,
     sources: Sources,
 }
@@ -145,7 +176,7 @@ impl Shape {
     }
 }
 
-fn window_key<K: Row>(windows: Windows, start: i64, key: &K) -> WindowKey<K> {
+fn window_key<K: Row>(windows: Cut, start: i64, key: &K) -> WindowKey<K> {
     WindowKey { key: key.clone(), start: time(start), end: time(start + windows.size) }
 }
 
@@ -175,6 +206,7 @@ impl<K: Row, D: Row, A: Aggregate<D>> Panes<K, D, A> {
     }
 
     fn apply(&mut self, failure: &Failure, rows: impl Iterator<Item = (K, Rec<D>)>) {
+        let uid = self.shape.uid.clone();
         for (key, rec) in rows {
             for start in self.shape.windows.of(rec.at) {
                 let late_micros = rec.stamp.saturating_sub(self.shape.deadline(start));
@@ -182,7 +214,7 @@ impl<K: Row, D: Row, A: Aggregate<D>> Panes<K, D, A> {
                     let (end, row) = (time(start + self.shape.windows.size), rec.row.clone());
                     let row = Late { row, start: time(start), end, late_micros };
                     self.late.push(rec.with(row));
-                } else if let Err(error) = self.pane(start).apply(key.clone(), rec.clone()) {
+                } else if let Err(error) = self.pane(start).apply(&uid, key.clone(), rec.clone()) {
                     failure.fail(error);
                 }
             }
@@ -224,10 +256,11 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
     flow: &Flow<'s>,
     plan: KeptPlan,
     input: StreamVec<'s, Tick, (K, Rec<D>)>,
-    (windows, lateness): (Windows, i64),
+    (windows, lateness): (Cut, i64),
     sources: Sources,
     aggregate: A,
 ) -> Windowed<'s, K, A::Out, D> {
+    let origin = Origin::kept(&plan);
     let kept: Kept<'s, (i64, K), A::State> = restore::keep(flow, plan);
     let context = Rc::clone(&flow.context);
     let mut builder = OperatorBuilder::new(format!("Window({})", kept.uid), flow.scope);
@@ -241,7 +274,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
     let mut closed = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(closed);
     let mut late = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(late);
     let (number, live, anew) = (kept.number, kept.live, kept.anew);
-    let shape = Shape { windows, lateness, sources: Rc::clone(&sources) };
+    let shape = Shape { uid: kept.uid, windows, lateness, sources: Rc::clone(&sources) };
 
     builder.build(move |capabilities| {
         let mut capabilities = Some(capabilities);
@@ -299,7 +332,12 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
                         let shown = (window_key(windows, start, &key), value.clone());
                         table.give((shown, tick, -1));
                         let row = Closed { key, start: time(start), end: time(end), value };
-                        closed.give(Rec { at: end - 1, stamp: UNKNOWN, pos: position(end), row });
+                        closed.give(Rec {
+                            at: end - 1,
+                            stamp: UNKNOWN,
+                            pos: Pos::derived(end - 1),
+                            row,
+                        });
                     }
                     changes.remove_prefix(number, tick, |bytes| start.encode(bytes));
                 }
@@ -322,15 +360,13 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
             }
         }
     });
-    let sources = || Rc::clone(&sources);
+    let table = table_stream.probe_with(&flow.probe).as_collection();
+    let closed = closed_stream.probe_with(&flow.probe);
+    let late = late_stream.probe_with(&flow.probe);
     Windowed {
-        table: KeyedTable::new(flow, table_stream.probe_with(&flow.probe).as_collection()),
-        closed: Stream::new(
-            flow,
-            closed_stream.probe_with(&flow.probe),
-            sources(),
-            "closed windows",
-        ),
-        late: Stream::new(flow, late_stream.probe_with(&flow.probe), sources(), "late records"),
+        table: KeyedTable::new(flow, table, origin),
+        // A window's rows come when the watermark has passed its end by the lateness: so far behind are they for what follows.
+        closed: Stream::new(flow, closed, Rc::new(sources.delayed(lateness)), "closed windows"),
+        late: Stream::new(flow, late, sources, "late records"),
     }
 }

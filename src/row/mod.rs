@@ -99,6 +99,16 @@ pub trait Row:
     }
 }
 
+/// A row in a message: as JSON, cut where it gets long.
+pub(crate) fn show<R: Row>(row: &R) -> String {
+    const CHARS_MAX: usize = 200;
+    let text = serde_json::to_string(row).unwrap_or_else(|_| format!("{row:?}"));
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((cut, _)) => format!("{}...", &text[..cut]),
+        None => text,
+    }
+}
+
 /// The bytes of a row.
 pub fn to_bytes<R: Row>(row: &R) -> Vec<u8> {
     let mut out = Vec::new();
