@@ -14,7 +14,7 @@ use crate::sources::memory::MemoryTopic;
 use crate::sources::{Budget, Transport};
 use crate::state::store::Store;
 use crate::ticks::log::memory::MemoryLog;
-use crate::ticks::record::SinkDecl;
+use crate::ticks::record::{Record, SinkDecl};
 use crate::time::EventTime;
 use crate::time::clock::{self, Wall};
 use crate::views::kind::Ask;
@@ -270,6 +270,38 @@ impl Job {
             running.wait().unwrap_or_else(|error| panic!("{error}"));
         }
         self
+    }
+
+    /// A second job that follows the log of this one from its begin, over the same input, into sinks of its own. This one crashes first.
+    ///
+    /// # Panics
+    /// If this job has made a snapshot: what lies before it may be gone from the log.
+    pub fn follow(&mut self, workers: usize) -> Job {
+        self.crash();
+        let records = self.world.log.records();
+        let snapshots = records.iter().any(|record| matches!(record, Record::Snapshot(_)));
+        assert!(!snapshots, "a job that has made snapshots can't be followed from its begin");
+        let end = records.iter().rev().find_map(|record| match record {
+            Record::Tick(tick) => Some(tick.decision.tick),
+            _ => None,
+        });
+        let store = Store::in_memory().unwrap_or_else(|error| panic!("{error}"));
+        let mut follower = Job {
+            build: self.build,
+            plan: self.plan.clone(),
+            workers,
+            world: World { store, targets: Arc::default(), ..self.world.clone() },
+            running: None,
+            watermarks: BTreeMap::new(),
+            program: self.program.clone(),
+            source_options: self.source_options.clone(),
+            sink_options: self.sink_options.clone(),
+            drop_state: Vec::new(),
+        };
+        follower.running();
+        let end = end.unwrap_or(0);
+        follower.wait("all ticks are written again", |running| running.sinks_have(end));
+        follower
     }
 
     /// Another program goes on from here.
