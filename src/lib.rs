@@ -31,6 +31,11 @@ pub use row::{Decimal, F64, Row};
 pub use service::main;
 pub use time::EventTime;
 
+/// The crate whose collections [`flow::Table::collection`] gives and whose operators (`iterate`, `reduce`, ...) work on them.
+pub use differential_dataflow;
+/// The crate below [`differential_dataflow`].
+pub use timely;
+
 // What `#[derive(Row)]` writes names the crate `tidemark`, in here too.
 extern crate self as tidemark;
 

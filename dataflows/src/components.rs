@@ -1,7 +1,8 @@
 //! Connected components of a graph whose edges come and go: recursion, kept incrementally.
 
-use differential_dataflow::operators::iterate::Iterate;
 use tidemark::Row;
+use tidemark::differential_dataflow::VecCollection;
+use tidemark::differential_dataflow::operators::iterate::Iterate;
 use tidemark::flow::Flow;
 use tidemark::flow::endpoint::kafka;
 
@@ -35,8 +36,8 @@ pub fn components(flow: &Flow<'_>) {
 
 /// For each node of an edge the least node of its component: labels spread along edges until nothing changes.
 pub fn labels<'s>(
-    edges: differential_dataflow::VecCollection<'s, u64, (u64, u64), isize>,
-) -> differential_dataflow::VecCollection<'s, u64, (u64, u64), isize> {
+    edges: VecCollection<'s, u64, (u64, u64), isize>,
+) -> VecCollection<'s, u64, (u64, u64), isize> {
     let both = edges.clone().map(|(a, b)| (b, a)).concat(edges);
     let nodes = both.clone().map(|(node, _)| (node, node)).distinct();
     nodes.clone().iterate(|scope, labels| {

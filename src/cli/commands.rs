@@ -3,7 +3,7 @@
 use super::args::{Address, Arguments, Command, Config, ConfigArguments, Query};
 use super::client::{Client, Refusal, segment};
 use super::exit::Exit;
-use super::{Runner, logging, table};
+use super::{Runner, logging, status, table};
 use crate::config::{Layered, Resolved, nearest, reference};
 use crate::error::{Error, Result};
 use clap::Parser;
@@ -77,7 +77,8 @@ fn command(
             run(runner, &dataflow, &resolved, arguments.log, outside)
         }
         Command::Explain { dataflow, config } => {
-            let settings = resolved(runner, &dataflow, &config, &[], outside)?.settings();
+            let layered = layered(runner, &dataflow, &config, &[], outside)?.without_connections();
+            let settings = layered.resolve(&dataflow)?.settings();
             let text = runner.explain(&dataflow, &settings)?;
             let text = text.trim_end().to_owned();
             Ok(if json { format!("{}\n", json!({ "explain": text })) } else { text + "\n" })
@@ -92,7 +93,7 @@ fn command(
         }
         Command::Status { at } => {
             let answer = client(&at, outside)?.get("/api/v1/job", &[])?;
-            Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+            Ok(if json { format!("{answer}\n") } else { status::text(&answer) })
         }
         Command::Query(query) => ask(&query, json, outside),
         Command::Savepoint { name, at } => {
@@ -132,11 +133,8 @@ fn run(
     outside: &Outside<'_>,
 ) -> Result<String, Refusal> {
     let filter = log.or_else(|| outside.environment.get("RUST_LOG").cloned());
-    logging::start(filter.filter(|f| !f.is_empty()).as_deref().unwrap_or("info"))?;
+    logging::start(filter.filter(|f| !f.is_empty()).as_deref())?;
     let settings = resolved.settings();
-    for warning in settings.warnings() {
-        tracing::warn!("{warning}");
-    }
     runner.run(dataflow, settings)?;
     Ok(String::new())
 }
@@ -166,6 +164,16 @@ fn resolved(
     drop_state: &[String],
     outside: &Outside<'_>,
 ) -> Result<Resolved> {
+    layered(runner, dataflow, config, drop_state, outside)?.resolve(dataflow)
+}
+
+fn layered(
+    runner: &dyn Runner,
+    dataflow: &str,
+    config: &ConfigArguments,
+    drop_state: &[String],
+    outside: &Outside<'_>,
+) -> Result<Layered> {
     let names = runner.names();
     if !names.iter().any(|name| name == dataflow) {
         let near = nearest(dataflow, names.iter().map(String::as_str));
@@ -194,7 +202,7 @@ fn resolved(
     if !drop_state.is_empty() {
         layered = layered.with_flag("job.drop_state", "--drop-state", drop_state.join(","));
     }
-    runner.declare(dataflow, layered)?.resolve(dataflow)
+    runner.declare(dataflow, layered)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod logging;
 pub mod progress;
 mod screen;
 pub mod signals;
+mod status;
 mod table;
 
 pub use exit::Exit;

@@ -7,7 +7,7 @@ use super::screen;
 use crate::config::show_duration;
 use crate::ids::{Generation, Tick};
 use crate::telemetry::status::{Replay, State, Status};
-use crate::time::clock;
+use crate::time::{EventTime, clock};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,7 +32,9 @@ pub struct Facts {
     pub released: Tick,
     /// Input records read since the process began; the rate is computed from two looks.
     pub records: u64,
-    /// The wall clock less the least watermark of all sources, if there is one and it is within a year of the clock.
+    /// The least watermark of all sources in microseconds, if there is one.
+    pub watermark: Option<i64>,
+    /// The wall clock less that watermark, if it is within a day.
     pub watermark_lag: Option<Duration>,
     /// Time since the newest snapshot, if there is one.
     pub snapshot_age: Option<Duration>,
@@ -40,8 +42,8 @@ pub struct Facts {
     pub holding: String,
 }
 
-/// A watermark further from the clock is of recorded or made-up event times, where a lag says nothing.
-const LAG_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// A watermark further from the clock is of recorded or made-up event times, where a lag says nothing: its time is shown.
+const LAG_MAX: Duration = Duration::from_secs(86_400);
 
 impl Facts {
     /// The facts in `status`, with the wall clock in microseconds and what the status does not have.
@@ -55,6 +57,7 @@ impl Facts {
             tick: status.tick_current,
             released: status.tick,
             records,
+            watermark: least,
             watermark_lag: lag.map(Duration::from_micros).filter(|lag| *lag <= LAG_MAX),
             snapshot_age,
             holding: status.holding.clone(),
@@ -78,7 +81,14 @@ pub fn line(facts: &Facts, rate: Option<u64>) -> String {
         format!("tick {}", grouped(facts.tick)),
     ];
     parts.extend(rate.map(|rate| format!("{} records/s", grouped(rate))));
-    parts.extend(facts.watermark_lag.map(|lag| format!("watermark {} behind", rounded(lag))));
+    parts.extend(match (facts.watermark_lag, facts.watermark) {
+        (Some(lag), _) => Some(format!("watermark {} behind", rounded(lag))),
+        (None, Some(at)) => {
+            let at = EventTime::from_micros(at - at.rem_euclid(1_000_000));
+            at.ok().map(|at| format!("watermark {at}"))
+        }
+        (None, None) => None,
+    });
     parts.push(match behind {
         0 => format!("released {}", grouped(facts.released)),
         _ => format!("released {} ({} behind)", grouped(facts.released), grouped(behind)),

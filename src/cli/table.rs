@@ -71,13 +71,14 @@ fn cell(value: &Json) -> String {
     }
 }
 
-fn shown_text(text: &str) -> String {
+pub(crate) fn shown_text(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
         .collect()
 }
 
-fn aligned(lines: Vec<Vec<String>>, right: &[bool]) -> String {
+/// Lines of cells under each other; a column is `right`-aligned or not. All lines have as many cells as `right`.
+pub(crate) fn aligned(lines: Vec<Vec<String>>, right: &[bool]) -> String {
     let columns = right.len();
     let width = |i: usize| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();

@@ -71,6 +71,8 @@ pub struct Layered {
     pub(crate) environment: BTreeMap<String, String>,
     /// Names that the dataflow has, by section word; a section with another name is refused.
     pub(crate) declared: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Whether connections that are named need not be configured.
+    pub(crate) unconnected: bool,
 }
 
 impl Layered {
@@ -134,6 +136,13 @@ impl Layered {
         let (section, key) = split(path).unwrap_or((Section::top(), path.to_owned()));
         let origin = Origin::Flag(flag);
         self.assignments.push(Assignment { section, key, value: value.into(), origin });
+        self
+    }
+
+    /// The same for looking only: connections that are named need not be configured.
+    #[must_use]
+    pub fn without_connections(mut self) -> Layered {
+        self.unconnected = true;
         self
     }
 

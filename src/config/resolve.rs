@@ -373,12 +373,17 @@ impl Merge<'_> {
         for (section, _) in &self.done.sections {
             if let Some(name) =
                 self.done.text(section, "connection").filter(|name| !connections.contains(name))
+                && !self.layered.unconnected
             {
                 problems.push(format!(
-                    "{} names no [connection.{name}]{}; configured: {}",
+                    "{} names no [connection.{name}]{}; configured: {}; say -D connection.{name}.bootstrap.servers=HOST:PORT{}",
                     self.said(section, "connection"),
                     suggestion(name, connections.iter().copied()),
-                    listed(connections.iter().copied())
+                    listed(connections.iter().copied()),
+                    match section.kind.as_str() {
+                        "source" | "sink" => format!(", or choose another {section}.connector"),
+                        _ => String::new(),
+                    }
                 ));
             }
         }

@@ -162,7 +162,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("source", KAFKA, "bounded", Kind::Bool, Is("false"), "Whether it ends where the topic ended at the first start."),
     key("source", KAFKA, "discovery", Kind::Duration("100ms", "1d"), Is("10s"), "How often new partitions are looked for."),
     key("source", KAFKA, "isolation", Kind::Choice(&["read-committed", "read-uncommitted"]), Is("read-committed"), "Whether rows of open and aborted transactions are read."),
-    key("source", KAFKA, "group", Kind::Text, Unset("nothing is committed"), "Consumer group to which next offsets are committed for lag tools. Nothing depends on it."),
+    key("source", KAFKA, "group", Kind::Text, Unset("the job's name"), "Consumer group to which next offsets are committed for lag tools. Nothing depends on it."),
     key("source", KAFKA, "timeout", Kind::Duration("100ms", "10m"), Is("10s"), "Time limit of one look at the topic."),
     key("source", FILE, "path", Kind::Text, Required, "A file, or a directory whose files are partitions."),
     key("source", FILE, "follow", Kind::Bool, Is("false"), "Whether files are read on as they grow and new ones are taken up."),

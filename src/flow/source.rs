@@ -57,6 +57,10 @@ pub struct SourceOptions {
     pub format: Option<String>,
     /// Columns of CSV lines; `None`: the row's field names.
     pub columns: Option<Vec<String>>,
+    /// Whether CSV begins with a line of names; `None`: it does.
+    pub header: Option<bool>,
+    /// What stands between fields of CSV; `None`: a comma.
+    pub delimiter: Option<char>,
     /// Limits of a record.
     pub limits: Limits,
 }
@@ -170,8 +174,12 @@ impl<'s, D: Row> Source<'s, D> {
         };
         match format {
             "json" => Rc::new(Json::new(options.limits)),
-            "csv" => match Csv::new(options.columns.clone().unwrap_or_else(fields)) {
-                Ok(csv) => Rc::new(csv.limits(options.limits).header_line(true)),
+            "csv" => match Csv::new(options.columns.clone().unwrap_or_else(fields))
+                .and_then(|csv| csv.delimiter(options.delimiter.unwrap_or(',')))
+            {
+                Ok(csv) => {
+                    Rc::new(csv.limits(options.limits).header_line(options.header.unwrap_or(true)))
+                }
                 Err(error) => {
                     self.flow.problem(self.place, format_args!("source {:?}: {error}", self.name));
                     Rc::new(Json::new(options.limits))

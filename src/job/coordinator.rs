@@ -171,7 +171,7 @@ impl Coordinator {
             }
             JobEvent::SnapshotWritten { tick, manifest, savepoint } => {
                 let generation = self.setup.identity.generation;
-                tracing::info!(target: "tidemark::phase", phase = "snapshot-written", tick);
+                tracing::debug!(target: "tidemark::phase", phase = "snapshot-written", tick);
                 self.setup.appender.append(Record::Snapshot(SnapshotRecord {
                     generation,
                     tick,
@@ -207,7 +207,7 @@ impl Coordinator {
                 }
             }
             Record::Snapshot(snapshot) => {
-                tracing::info!(target: "tidemark::phase", phase = "snapshot-counted", tick = snapshot.tick);
+                tracing::debug!(target: "tidemark::phase", phase = "snapshot-counted", tick = snapshot.tick);
                 self.setup.observer.snapshot(snapshot.tick);
                 if self.snapshot == Some(snapshot.tick) {
                     self.snapshot = None;
@@ -307,7 +307,8 @@ impl Coordinator {
         }
         if !std::mem::replace(&mut self.leads, true) {
             self.setup.observer.leading();
-            tracing::info!(target: "tidemark::phase", phase = "leading", tick = self.end + 1);
+            tracing::info!("running from tick {}", self.end + 1);
+            tracing::debug!(target: "tidemark::phase", phase = "leading", tick = self.end + 1);
         }
         if self.setup.pacing == Pacing::Manual {
             return Ok(self.open_manual(control));
@@ -419,7 +420,7 @@ impl Coordinator {
         control: &mut Control,
     ) {
         if decision.snapshot {
-            tracing::info!(target: "tidemark::phase", phase = "snapshot-begin", tick = decision.tick);
+            tracing::debug!(target: "tidemark::phase", phase = "snapshot-begin", tick = decision.tick);
             self.snapshot = Some(decision.tick);
             self.snapshot_due = clock::instant() + self.setup.snapshot_interval;
         }

@@ -350,7 +350,7 @@ pub fn start(
     }
     let claimed = claim_and_fence(log, &store, &options, plan, opened, connectors.as_ref())?;
     shared.update(|status| status.generation = claimed.identity.generation);
-    tracing::info!(
+    tracing::debug!(
         target: "tidemark::phase",
         phase = "recovery-restore",
         generation = claimed.identity.generation.0,
@@ -606,7 +606,14 @@ fn launch(
     }
     observer.restored(start);
     shared.set_state(if follow.is_empty() { State::Starting } else { State::Replaying });
-    tracing::info!(target: "tidemark::phase", phase = "recovery-replay", from = start, to = end);
+    match (start, end) {
+        (0, 0) => tracing::info!("generation {}: begins at tick 1", identity.generation),
+        _ => tracing::info!(
+            "generation {}: restored the snapshot of tick {start}, replays up to tick {end}",
+            identity.generation
+        ),
+    }
+    tracing::debug!(target: "tidemark::phase", phase = "recovery-replay", from = start, to = end);
 
     let (persister_events, persister_wake) = (events.clone(), wake.clone());
     let persister = Persister::spawn(

@@ -49,7 +49,12 @@ impl Configured {
             }
             config::Start::TimestampMs(at) => kafka_source::Start::Timestamp(*at),
         };
-        settings.group = Some(self.settings.job.name.clone());
+        settings.group = source.group.clone().or_else(|| Some(self.settings.job.name.clone()));
+        settings.timeout_ms = millis(source.timeout);
+        settings.isolation = match source.isolation {
+            config::Isolation::ReadCommitted => kafka_source::Isolation::ReadCommitted,
+            config::Isolation::ReadUncommitted => kafka_source::Isolation::ReadUncommitted,
+        };
         Ok(settings)
     }
 
@@ -88,8 +93,11 @@ impl Connectors for Configured {
                 Arc::new(Files::new(&file.path).follow(file.follow))
             }
             config::SourceConnector::Nexmark(nexmark) => {
-                let mut generator =
-                    Nexmark::new().partitions(nexmark.partitions)?.seed(nexmark.seed);
+                let mut generator = Nexmark::new()
+                    .partitions(nexmark.partitions)?
+                    .seed(nexmark.seed)
+                    .event_time_rate(nexmark.event_time_rate)?
+                    .stragglers(nexmark.stragglers_per_million, nexmark.straggler_delay);
                 if let Some(events) = nexmark.events {
                     generator = generator.events(events);
                 }

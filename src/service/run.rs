@@ -121,6 +121,12 @@ fn source_options(settings: &Settings) -> Result<Map<String, SourceOptions>> {
             connectors::Format::Json => "json".to_owned(),
             connectors::Format::Csv => "csv".to_owned(),
         });
+        let (header, delimiter) = match &source.connector {
+            connectors::SourceConnector::File(file) => (Some(file.header), Some(file.delimiter)),
+            // A topic has no first line.
+            connectors::SourceConnector::Kafka(kafka) => (Some(false), Some(kafka.delimiter)),
+            connectors::SourceConnector::Nexmark(_) => (None, None),
+        };
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let limits = Limits::new(size(source.record_bytes_max), size(source.nesting_max))
             .map_err(|error| error.at(format_args!("source.{name}")))?;
@@ -136,6 +142,8 @@ fn source_options(settings: &Settings) -> Result<Map<String, SourceOptions>> {
                 idle: Some(source.idle).filter(|idle| !idle.is_zero()),
                 format: format.or_else(|| Some("json".to_owned())),
                 columns: None,
+                header,
+                delimiter,
                 limits,
             },
         );
@@ -286,7 +294,12 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     let options = options(name, &plan, &settings)?;
     let shared = Shared::new(&options.job, &options.program, options.workers);
     let serving = http::serve(Arc::clone(&shared), http_settings(&settings)?)?;
-    tracing::info!("job {} ({name}): http://{}/", options.job, serving.address());
+    tracing::info!(
+        "job {}: status page at http://{}/, state in {}",
+        options.job,
+        serving.address(),
+        settings.state
+    );
     let wall: Arc<dyn Wall> = Arc::new(clock::System);
     let store = Store::open(&settings.state)?;
     let outsides = Arc::new(Configured { settings: settings.clone() });
@@ -319,7 +332,6 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     let outcome = match running.error() {
         // Threads that hang in a client must not keep a failed process: what counts is in the log.
         Some(error) => {
-            tracing::error!("{error}");
             drop(progress);
             std::mem::forget(running);
             return Err(error);

@@ -85,7 +85,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             "[source.clicks]\nconnector = \"kafka\"",
-            "source.clicks.connection = \"kafka\" (default) names no [connection.kafka]; configured: none",
+            "source.clicks.connection = \"kafka\" (default) names no [connection.kafka]; configured: none; say -D connection.kafka.bootstrap.servers=HOST:PORT, or choose another source.clicks.connector",
         ),
         (
             "[source.\"a.b\"]\nconnector = \"kafka\"",

@@ -134,7 +134,7 @@ impl Held {
         let lane = ticks[first.tick].lane;
         let tick = pieces.last().map_or(0, |piece| ticks[piece.tick].tick);
         let phase = |phase: &str| {
-            tracing::info!(target: "tidemark::phase", phase, sink, lane = lane.0, tick);
+            tracing::debug!(target: "tidemark::phase", phase, sink, lane = lane.0, tick);
         };
         let Held { identity, partitions, lanes } = self;
         let HeldLane { producer, progress } = &mut lanes[usize::from(lane.0)];
