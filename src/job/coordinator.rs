@@ -5,16 +5,21 @@
 //! opened -> read by all -> composed -> appended -> counts (durable) -> released
 //! ```
 
+use super::due::Since;
 use super::inlets::Inlets;
+use super::memory::Pressure;
 use super::pace::{Facts, Pace, interval, pace};
 use super::setup::{JobEvent, Pacing, Setup, TickFacts};
 use super::shared::{Done, Ordered};
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Inlet, Tick};
 use crate::state::manifest::ManifestFacts;
+use crate::telemetry::process;
 use crate::ticks::control::{Control, Opening};
 use crate::ticks::log::thread::Event as LogEvent;
-use crate::ticks::record::{Command, Decision, InletDecl, Record, SnapshotRecord, TickRecord};
+use crate::ticks::record::{
+    Command, Decision, InletDecl, Range, Record, SnapshotRecord, TickRecord,
+};
 use crate::time::clock;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -44,7 +49,10 @@ pub(crate) struct Coordinator {
     last_opening: Instant,
     next_due: Duration,
     tick_cost: Duration,
-    snapshot_due: Instant,
+    /// When the newest snapshot was decided, and what has come since.
+    snapshot_at: Instant,
+    since: Since,
+    memory: Pressure,
     /// The snapshot that is being written.
     snapshot: Option<Tick>,
     facts: BTreeMap<Tick, ManifestFacts>,
@@ -94,7 +102,9 @@ impl Coordinator {
             last_opening: now,
             next_due: Duration::ZERO,
             tick_cost: Duration::ZERO,
-            snapshot_due: now + setup.snapshot_interval,
+            snapshot_at: now,
+            since: Since::start(),
+            memory: Pressure::new(setup.memory_budget),
             snapshot: None,
             facts: BTreeMap::new(),
             commands: commands.expect("one coordinator a generation"),
@@ -169,7 +179,11 @@ impl Coordinator {
             JobEvent::Log(LogEvent::Failed(error)) | JobEvent::SnapshotFailed(error) => {
                 return Err(error);
             }
-            JobEvent::SnapshotWritten { tick, manifest, savepoint } => {
+            JobEvent::Merged => self.since.merged(),
+            JobEvent::SnapshotWritten { tick, manifest, savepoint, merging } => {
+                if merging {
+                    self.since.merged();
+                }
                 let generation = self.setup.identity.generation;
                 tracing::debug!(target: "tidemark::phase", phase = "snapshot-written", tick);
                 self.setup.appender.append(Record::Snapshot(SnapshotRecord {
@@ -232,6 +246,7 @@ impl Coordinator {
             self.inlets.verify(tick, recorded, &ranges)?;
         }
         self.inlets.apply(&ranges);
+        self.since.tick(changes(&opening.decision, &ranges));
         for (source, watermark) in self.inlets.watermarks(|source| control.watermark(source)) {
             control.set_watermark(&source, watermark);
         }
@@ -286,7 +301,8 @@ impl Coordinator {
     }
 
     fn open_next(&mut self, control: &mut Control, complete: Tick, released: Tick) -> Result<bool> {
-        let bounds = &self.setup.bounds;
+        let setup = Arc::clone(&self.setup);
+        let bounds = &setup.bounds;
         if let Some(record) = self.follow.front() {
             if self.opened - complete.min(self.opened) >= bounds.ahead_max {
                 return Ok(false);
@@ -326,9 +342,11 @@ impl Coordinator {
             ahead: self.opened.saturating_sub(complete),
             durable_ahead: self.opened.saturating_sub(self.counted),
             sink_bytes,
+            // A clean end frees memory: it is never held up.
+            memory_percent: if self.stop.wanted { 0 } else { self.memory_percent() },
         };
         let decided = pace(bounds, &facts);
-        self.setup.observer.paced(decided, (facts.ahead, facts.durable_ahead), &self.setup.sinks);
+        self.setup.observer.paced(decided, &facts, &self.setup.sinks);
         match decided {
             Pace::Open => {}
             Pace::Wait(left) => {
@@ -372,10 +390,9 @@ impl Coordinator {
     /// The next decision: what was found and commanded, and whether a snapshot is due.
     fn decide(&mut self, watermarks: BTreeMap<String, i64>) -> Decision {
         let tick = self.opened + 1;
-        let now = clock::instant();
         let inlets = self.declare();
         let mut commands = Vec::new();
-        let mut snapshot = self.snapshot.is_none() && now >= self.snapshot_due;
+        let mut snapshot = self.snapshot.is_none() && self.is_snapshot_due();
         let mut named = false;
         while let Some(next) = self.waiting.front() {
             // One savepoint a tick, and none while another snapshot is being written.
@@ -395,6 +412,26 @@ impl Coordinator {
         }
         let wall = self.setup.wall.micros();
         Decision { tick, wall, watermarks, snapshot, inlets, commands }
+    }
+
+    fn is_snapshot_due(&self) -> bool {
+        let (kept, interval) = (self.setup.snapshots_kept, self.setup.snapshot_interval);
+        self.since.is_due(kept, clock::instant() - self.snapshot_at, interval)
+    }
+
+    /// Per cent of the memory's budget in use; a warning if it has become much.
+    fn memory_percent(&mut self) -> u64 {
+        let resident = || process::read().map(|process| process.resident_bytes);
+        let found = self.memory.at(clock::instant(), resident);
+        if let Some(used) = found.warn {
+            tracing::warn!(
+                "{} MiB in memory, {} % of memory.budget; at 95 % the clock stops. Rows: {}",
+                used >> 20,
+                found.percent,
+                self.setup.observer.largest()
+            );
+        }
+        found.percent
     }
 
     fn declare(&mut self) -> Vec<InletDecl> {
@@ -422,8 +459,10 @@ impl Coordinator {
         if decision.snapshot {
             tracing::debug!(target: "tidemark::phase", phase = "snapshot-begin", tick = decision.tick);
             self.snapshot = Some(decision.tick);
-            self.snapshot_due = clock::instant() + self.setup.snapshot_interval;
+            self.snapshot_at = clock::instant();
+            self.since.taken();
         }
+        self.since.moved(decision.watermarks != self.decided);
         self.decided.clone_from(&decision.watermarks);
         self.open(Opening { decision, targets, recorded: None }, control);
     }
@@ -505,6 +544,14 @@ impl Coordinator {
             ));
         }
     }
+}
+
+/// Whether a tick may have changed kept state. A watermark that moves does; it is noted when it is decided.
+fn changes(decision: &Decision, ranges: &[Range]) -> bool {
+    let acts = |command: &Command| !matches!(command, Command::Savepoint { .. });
+    ranges.iter().any(|range| range.to > range.from)
+        || !decision.inlets.is_empty()
+        || decision.commands.iter().any(acts)
 }
 
 fn answer(reply: Reply, tick: Tick, manifest: Option<String>) {

@@ -17,6 +17,7 @@ use super::pace::Bounds;
 use super::ports::InletAt;
 use super::setup::{Board, JobEvent, Pacing, Setup, Wake};
 use super::shared::Shared;
+use super::traces::TraceMeter;
 use super::upgrade::{self, Beginning};
 use super::worker;
 use super::writers::{self, SinkThread, reached};
@@ -82,6 +83,10 @@ pub struct Options {
     pub view_history: Map<String, u64>,
     /// Kept state that this program gives up, once, by uid.
     pub drop_state: Vec<String>,
+    /// Bytes that the process may use; no bound if absent.
+    pub memory_budget: Option<u64>,
+    /// Counts the updates in all traces; for tests.
+    pub traces: Option<TraceMeter>,
 }
 
 /// A sink's outside, opened.
@@ -616,6 +621,7 @@ fn launch(
     tracing::debug!(target: "tidemark::phase", phase = "recovery-replay", from = start, to = end);
 
     let (persister_events, persister_wake) = (events.clone(), wake.clone());
+    let persister_observer = Arc::clone(&observer);
     let persister = Persister::spawn(
         store.clone(),
         persister::Settings::new(identity.generation),
@@ -624,15 +630,27 @@ fn launch(
         snapshot.clone(),
         Box::new(move |event| {
             let event = match event {
-                persister::Event::Written { tick, manifest, savepoint, .. } => {
-                    JobEvent::SnapshotWritten { tick, manifest, savepoint }
+                persister::Event::Written {
+                    tick,
+                    manifest,
+                    savepoint,
+                    bytes,
+                    seconds,
+                    merging,
+                    ..
+                } => {
+                    persister_observer.snapshot_written(bytes, seconds);
+                    JobEvent::SnapshotWritten { tick, manifest, savepoint, merging }
                 }
-                persister::Event::Failed(error) => JobEvent::SnapshotFailed(error),
+                persister::Event::Failed(error) => {
+                    persister_observer.snapshot_failed();
+                    JobEvent::SnapshotFailed(error)
+                }
                 persister::Event::Retrying(error) => {
                     tracing::warn!(%error, "writing state is tried again");
                     return;
                 }
-                persister::Event::Merged { .. } => return,
+                persister::Event::Merged { .. } => JobEvent::Merged,
             };
             // An error says that the generation has ended.
             let _ = persister_events.send(event);
@@ -757,6 +775,9 @@ fn launch(
         budget: options.budget,
         pacing: options.pacing,
         snapshot_interval: options.snapshot_interval,
+        snapshots_kept: options.snapshots_kept,
+        memory_budget: options.memory_budget,
+        traces: options.traces,
         stop_time_max: options.stop_time_max,
         exit_when_finished: options.exit_when_finished,
         wall,

@@ -164,6 +164,12 @@ impl Inlets {
         self.lags.keys()
     }
 
+    /// The event time to which a partition has come, less its source's lag, in microseconds.
+    pub(crate) fn stamp(&self, at: &InletAt) -> Option<i64> {
+        let lag = self.lags.get(&at.decl.source)?;
+        Some(at.event_time_max?.saturating_sub(*lag))
+    }
+
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &InletAt> + Clone {
         self.inlets.values()

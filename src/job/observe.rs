@@ -1,7 +1,10 @@
 //! What the generation tells people: status, metrics, kept tick records. Nothing in the job depends on it.
 
+mod sizes;
+
+use self::sizes::Sizes;
 use super::inlets::Inlets;
-use super::pace::{Pace, Window};
+use super::pace::{self, Pace, Window};
 use super::shared::Shared;
 use super::writers::SinkHand;
 use crate::ids::{Inlet, Tick};
@@ -10,6 +13,7 @@ use crate::telemetry::registry::{Counter, Gauge, Histogram, Registry, SECONDS};
 use crate::telemetry::status::{Replay, SinkStatus, State, WatermarkStatus};
 use crate::ticks::record::{Activity, TickRecord};
 use crate::time::clock;
+use crate::views::index::Size;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +33,9 @@ pub(crate) struct Observer {
     tick_current: Gauge,
     latency: Histogram,
     sources: Mutex<BTreeMap<String, (Counter, Counter)>>,
+    sizes: Mutex<Sizes>,
+    snapshot_seconds: Histogram,
+    snapshot_bytes: Gauge,
 }
 
 #[derive(Default)]
@@ -67,6 +74,18 @@ impl Observer {
                 SECONDS,
             ),
             sources: Mutex::default(),
+            sizes: Mutex::default(),
+            snapshot_seconds: registry.histogram(
+                "snapshot_duration_seconds",
+                "From the moment that all of a snapshot was there to be written until it was in the store.",
+                &[],
+                SECONDS,
+            ),
+            snapshot_bytes: registry.gauge(
+                "snapshot_bytes",
+                "Bytes that the newest snapshot wrote.",
+                &[],
+            ),
             shared,
         }
     }
@@ -167,12 +186,60 @@ impl Observer {
         self.shared.update(|status| status.snapshot = Some(tick));
     }
 
+    /// A snapshot's segments and manifest are in the store.
+    pub(crate) fn snapshot_written(&self, bytes: u64, seconds: f64) {
+        self.snapshot_bytes.set_u64(bytes);
+        self.snapshot_seconds.observe(seconds);
+        self.snapshots("written").inc();
+    }
+
+    /// A snapshot can't be written.
+    pub(crate) fn snapshot_failed(&self) {
+        self.snapshots("failed").inc();
+    }
+
+    fn snapshots(&self, outcome: &str) -> Counter {
+        let labels: &[(&str, &str)] = &[("outcome", outcome)];
+        self.shared.registry().counter("snapshots_total", "Snapshots by outcome.", labels)
+    }
+
+    fn sizes(&self) -> std::sync::MutexGuard<'_, Sizes> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A worker's rows of kept state, by uid.
+    pub(crate) fn rows_kept<'a>(&self, worker: usize, rows: impl Iterator<Item = (&'a str, u64)>) {
+        self.sizes().kept(self.shared.registry(), worker, rows);
+    }
+
+    /// A worker's part of the views.
+    pub(crate) fn rows_served<'a>(
+        &self,
+        worker: usize,
+        views: impl Iterator<Item = (&'a str, Size)>,
+    ) {
+        self.sizes().served(self.shared.registry(), worker, views);
+    }
+
+    /// The largest kept states and views, for a message.
+    pub(crate) fn largest(&self) -> String {
+        self.sizes().largest()
+    }
+
     /// What the clock decided.
-    pub(crate) fn paced(&self, pace: Pace, ahead: (u64, u64), sinks: &BTreeMap<String, SinkHand>) {
+    pub(crate) fn paced(
+        &self,
+        pace: Pace,
+        facts: &pace::Facts,
+        sinks: &BTreeMap<String, SinkHand>,
+    ) {
         self.lock().clock = match pace {
             Pace::Open | Pace::Wait(_) => None,
-            Pace::Held(Window::Dataflow) => Some(ClockHeld::Output { ticks: ahead.0 }),
-            Pace::Held(Window::Log) => Some(ClockHeld::Durable { ticks: ahead.1, append_ms: 0 }),
+            Pace::Held(Window::Dataflow) => Some(ClockHeld::Output { ticks: facts.ahead }),
+            Pace::Held(Window::Log) => {
+                Some(ClockHeld::Durable { ticks: facts.durable_ahead, append_ms: 0 })
+            }
+            Pace::Held(Window::Memory) => Some(ClockHeld::Memory { percent: facts.memory_percent }),
             Pace::Held(Window::Sink) => {
                 sinks.iter().max_by_key(|(_, sink)| sink.outstanding()).map(|(name, sink)| {
                     ClockHeld::Sink { name: name.clone(), commit_ms: sink.commit_ms() }
@@ -220,6 +287,7 @@ impl Observer {
             watermarks: inlets.sources().filter_map(|s| Some((s.clone(), held(s)?))).collect(),
             clock,
         };
+        self.show_partitions(inlets, &lags);
         let released = self.released_tick();
         self.shared.update(|status| {
             status.tick_current = opened;
@@ -248,4 +316,33 @@ impl Observer {
             }
         });
     }
+
+    /// How far each partition has come.
+    fn show_partitions(&self, inlets: &Inlets, lags: &BTreeMap<Inlet, u64>) {
+        let registry = self.shared.registry();
+        for at in inlets.all() {
+            let (source, partition) = (at.decl.source.as_str(), at.decl.partition.as_str());
+            let labels: &[(&str, &str)] = &[("partition", partition), ("source", source)];
+            if let Some(lag) = lags.get(&at.decl.inlet) {
+                let help = "Records that a partition has and the job has not read.";
+                registry.gauge("source_lag_records", help, labels).set_u64(*lag);
+            }
+            let Some(stamp) = inlets.stamp(at) else { continue };
+            for (activity, state) in STATES {
+                let labels: &[(&str, &str)] =
+                    &[("partition", partition), ("source", source), ("state", state)];
+                if activity == at.activity {
+                    let help = "Event time to which a partition has come, less the lag.";
+                    let gauge = registry.gauge("source_watermark_timestamp_seconds", help, labels);
+                    gauge.set(stamp as f64 / 1e6);
+                } else {
+                    registry.remove("source_watermark_timestamp_seconds", labels);
+                }
+            }
+        }
+    }
 }
+
+/// What a partition's state is called in metrics.
+const STATES: [(Activity, &str); 3] =
+    [(Activity::Active, "active"), (Activity::Idle, "idle"), (Activity::Finished, "finished")];

@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) durable_ahead: u64,
     /// The most bytes that a sink has not committed.
     pub(crate) sink_bytes: u64,
+    /// Per cent of the memory's budget that is used; 0 without a budget, or if the next tick is to end the job.
+    pub(crate) memory_percent: u64,
 }
 
 /// What the clock does.
@@ -56,7 +58,12 @@ pub(crate) enum Window {
     Log,
     /// Bytes released to a sink and not committed.
     Sink,
+    /// Memory of the process.
+    Memory,
 }
+
+/// Per cent of the memory's budget at which the clock stops.
+const MEMORY_PERCENT_MAX: u64 = 95;
 
 /// Decides. Windows come first: a full one holds whatever is ready.
 pub(crate) fn pace(bounds: &Bounds, facts: &Facts) -> Pace {
@@ -68,6 +75,9 @@ pub(crate) fn pace(bounds: &Bounds, facts: &Facts) -> Pace {
     }
     if facts.sink_bytes >= bounds.sink_bytes_max {
         return Pace::Held(Window::Sink);
+    }
+    if facts.memory_percent >= MEMORY_PERCENT_MAX {
+        return Pace::Held(Window::Memory);
     }
     let due = if facts.ready { facts.interval } else { bounds.heartbeat };
     match due.checked_sub(facts.since_last) {

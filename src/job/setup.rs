@@ -73,7 +73,11 @@ pub(crate) enum JobEvent {
         manifest: String,
         /// The savepoint's name, if it is one.
         savepoint: Option<String>,
+        /// Whether segments are being merged: a later snapshot will need fewer bytes.
+        merging: bool,
     },
+    /// Segments were merged: the next manifest names fewer bytes.
+    Merged,
     /// A snapshot could not be written.
     SnapshotFailed(crate::Error),
     /// Partitions that exist now.
@@ -144,6 +148,9 @@ pub(crate) struct Setup {
     pub(crate) budget: crate::sources::Budget,
     pub(crate) pacing: Pacing,
     pub(crate) snapshot_interval: Duration,
+    pub(crate) snapshots_kept: usize,
+    pub(crate) memory_budget: Option<u64>,
+    pub(crate) traces: Option<super::traces::TraceMeter>,
     pub(crate) stop_time_max: Duration,
     pub(crate) exit_when_finished: bool,
     pub(crate) wall: Arc<dyn Wall>,

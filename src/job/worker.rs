@@ -78,6 +78,9 @@ impl Running {
         let (index, peers) = (worker.index(), worker.peers());
         let sources: Vec<String> = setup.lags.keys().cloned().collect();
         let control = Control::build(worker, setup.start, &sources);
+        if let Some(traces) = &setup.traces {
+            traces.listen(worker);
+        }
         let context = Rc::new(Context {
             start: setup.start,
             source_options: setup.source_options.clone(),
@@ -318,6 +321,18 @@ impl Running {
         Ok(())
     }
 
+    /// Tells how many rows this worker holds: of kept state, and in views.
+    fn tell_sizes(&self) {
+        let plan = self.context.plan.borrow();
+        let live = self.context.live_rows.borrow();
+        let kept = plan.kept.iter().zip(live.iter());
+        let kept = kept.map(|(kept, rows)| (kept.uid.as_str(), rows.get() as u64));
+        self.setup.observer.rows_kept(self.index, kept);
+        let shards = self.context.shards.borrow();
+        let views = shards.iter().map(|(name, shard)| (name.as_str(), shard.borrow().size()));
+        self.setup.observer.rows_served(self.index, views);
+    }
+
     /// Gives released ticks to sinks and views.
     fn release(&mut self) -> Result<()> {
         while self.released < self.complete && self.control.is_durable(self.released + 1) {
@@ -343,6 +358,7 @@ impl Running {
             for source in self.context.sources.borrow().iter() {
                 self.setup.observer.lags(&source.lag());
             }
+            self.tell_sizes();
         }
         if self.index == 0 {
             self.setup.observer.released(self.released);

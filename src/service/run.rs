@@ -204,6 +204,8 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
             .map(|(name, view)| (name.clone(), view.history))
             .collect(),
         drop_state: settings.job.drop_state.clone(),
+        memory_budget: settings.memory.budget,
+        traces: None,
     })
 }
 

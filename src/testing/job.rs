@@ -377,6 +377,8 @@ impl Job {
             discovery: DEADLINE,
             view_history: Map::default(),
             drop_state: self.drop_state.clone(),
+            memory_budget: None,
+            traces: None,
         };
         let parts = Parts {
             log: Box::new(self.world.log.handle()),

@@ -21,6 +21,7 @@ fn facts() -> Facts {
         ahead: 1,
         durable_ahead: 1,
         sink_bytes: 0,
+        memory_percent: 0,
     }
 }
 
@@ -41,6 +42,8 @@ fn a_full_window_holds_whatever_is_ready() {
     check(Facts { ahead: 8, ..ready }, Pace::Held(Window::Dataflow));
     check(Facts { durable_ahead: 16, ..ready }, Pace::Held(Window::Log));
     check(Facts { sink_bytes: 1000, ..ready }, Pace::Held(Window::Sink));
+    check(Facts { memory_percent: 95, ..ready }, Pace::Held(Window::Memory));
+    check(Facts { memory_percent: 94, ..ready }, Pace::Open);
     check(Facts { ahead: 7, durable_ahead: 15, sink_bytes: 999, ..ready }, Pace::Open);
 }
 

@@ -1,0 +1,69 @@
+//! How large what a job holds is, from what each worker says of itself.
+
+use crate::telemetry::holding::grouped;
+use crate::telemetry::registry::Registry;
+use crate::views::index::Size;
+use std::collections::BTreeMap;
+
+/// Names in the text of the largest.
+const LARGEST: usize = 3;
+
+/// Rows of kept state and views, by worker.
+#[derive(Default)]
+pub(super) struct Sizes {
+    kept: BTreeMap<String, BTreeMap<usize, u64>>,
+    served: BTreeMap<String, BTreeMap<usize, Size>>,
+}
+
+impl Sizes {
+    /// A worker's rows of kept state, by uid.
+    pub(super) fn kept<'a>(
+        &mut self,
+        registry: &Registry,
+        worker: usize,
+        rows: impl Iterator<Item = (&'a str, u64)>,
+    ) {
+        for (uid, rows) in rows {
+            let of = self.kept.entry(uid.to_owned()).or_default();
+            of.insert(worker, rows);
+            let gauge = registry.gauge("operator_rows", "Rows of kept state.", &[("uid", uid)]);
+            gauge.set_u64(of.values().sum());
+        }
+    }
+
+    /// A worker's part of the views.
+    pub(super) fn served<'a>(
+        &mut self,
+        registry: &Registry,
+        worker: usize,
+        views: impl Iterator<Item = (&'a str, Size)>,
+    ) {
+        for (view, size) in views {
+            let of = self.served.entry(view.to_owned()).or_default();
+            of.insert(worker, size);
+            let labels: &[(&str, &str)] = &[("view", view)];
+            let gauge = |name, help, of: u64| registry.gauge(name, help, labels).set_u64(of);
+            gauge("table_rows", "Rows of a view.", of.values().map(|size| size.rows).sum());
+            gauge(
+                "table_bytes",
+                "Bytes of a view's rows and of their history, estimated.",
+                of.values().map(|size| size.bytes).sum(),
+            );
+        }
+    }
+
+    /// The largest kept states and views: "visits 1,200,000, view top 1,000".
+    pub(super) fn largest(&self) -> String {
+        let kept = self.kept.iter().map(|(uid, of)| (of.values().sum::<u64>(), uid.clone()));
+        let served = self.served.iter().map(|(view, of)| {
+            (of.values().map(|size| size.rows).sum::<u64>(), format!("view {view}"))
+        });
+        let mut all: Vec<_> = kept.chain(served).collect();
+        all.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        let text = |(rows, name): &(u64, String)| format!("{name} {}", grouped(*rows));
+        all.iter().take(LARGEST).map(text).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests;
