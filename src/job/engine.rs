@@ -41,7 +41,7 @@ use crate::ticks::record::{Open, Record, SinkDecl, TickRecord};
 use crate::time::clock::{self, Wall};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -217,6 +217,11 @@ impl Running {
     /// Ticks read again by this generation.
     pub(crate) fn replayed(&self) -> u64 {
         self.setup.observer.replayed_ticks()
+    }
+
+    /// Changes of kept state that the workers have handed to the persister.
+    pub(crate) fn handed_over(&self) -> u64 {
+        self.setup.persister.counters().changes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn send(&self, event: JobEvent) {

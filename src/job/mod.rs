@@ -20,6 +20,9 @@ pub(crate) mod upgrade;
 pub(crate) mod worker;
 pub(crate) mod writers;
 
+#[cfg(test)]
+mod tests;
+
 use crate::row::Schema;
 use crate::state::restore::Snapshot;
 

@@ -466,6 +466,21 @@ impl Job {
         &self.plan
     }
 
+    /// The store of snapshots, for damage.
+    pub fn store(&self) -> &Store {
+        &self.world.store
+    }
+
+    /// The tick that the last start restored; 0 if nothing was.
+    pub fn restored(&mut self) -> Tick {
+        self.running().setup_start()
+    }
+
+    /// Changes of kept state that the workers have handed to the persister since the last start.
+    pub fn handed_over(&mut self) -> u64 {
+        self.running().handed_over()
+    }
+
     /// Ticks read again since the last start.
     pub fn replayed(&mut self) -> u64 {
         self.running().replayed()
