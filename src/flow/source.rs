@@ -155,6 +155,7 @@ impl<'s, D: Row> Source<'s, D> {
             letters,
             chunk: Vec::with_capacity(CHUNK),
             reader: None,
+            outside: String::new(),
             inlets: Vec::new(),
             tick: 0,
             floor: i64::MIN,
@@ -248,6 +249,8 @@ struct Driver<D: Row> {
     letters: Option<Input_<DeadLetter>>,
     chunk: Vec<Rec<D>>,
     reader: Option<Box<dyn Reader>>,
+    /// What it reads, for messages.
+    outside: String,
     inlets: Vec<Partition>,
     tick: Tick,
     /// No stamp is below this: the watermark of the open tick.
@@ -264,6 +267,7 @@ impl<D: Row> SourceTask for Driver<D> {
 
     fn open(&mut self, transport: &dyn Transport, waker: Waker) -> Result<()> {
         self.reader = Some(transport.open(waker)?);
+        self.outside = transport.describe();
         Ok(())
     }
 
@@ -320,7 +324,7 @@ impl<D: Row> SourceTask for Driver<D> {
             if self.following {
                 found.reached &= inlet.next >= inlet.limit;
                 if inlet.next < inlet.limit && inlet.is_short(polled) {
-                    return Err(gone_short(&self.source, inlet));
+                    return Err(gone_short(&self.source, &self.outside, inlet));
                 }
                 continue;
             }
@@ -405,7 +409,7 @@ impl<D: Row> Driver<D> {
         let (time, options, skips) = (self.time.as_ref(), &self.options, &self.skips);
         let (input, letters, chunk) = (&mut self.input, &mut self.letters, &mut self.chunk);
         let (allowed, mut taken) = (*budget, (0, 0));
-        reader.poll(inlet.decl.inlet, inlet.limit, allowed, &mut |raw| {
+        let polled = reader.poll(inlet.decl.inlet, inlet.limit, allowed, &mut |raw| {
             taken.0 += 1;
             taken.1 += raw.payload.map_or(0, <[u8]>::len) + 16;
             if raw.offset > Pos::OFFSET_MAX {
@@ -456,11 +460,16 @@ impl<D: Row> Driver<D> {
                     }
                 }
             }
-        })
-        .inspect(|_| {
-            budget.records = budget.records.saturating_sub(taken.0);
-            budget.bytes = budget.bytes.saturating_sub(taken.1);
-        })
+        })?;
+        budget.records = budget.records.saturating_sub(taken.0);
+        budget.bytes = budget.bytes.saturating_sub(taken.1);
+        // Records just below the target may be gone (a compacted topic): the target is reached all the same, and the tick's count
+        // and checksum tell what is missing.
+        if self.following && polled == Polled::Limit {
+            let inlet = &mut self.inlets[at];
+            inlet.next = inlet.next.max(inlet.limit);
+        }
+        Ok(polled)
     }
 }
 
@@ -476,11 +485,11 @@ fn letter(source: &str, inlet: &Partition, raw: &Raw<'_>, rejected: Rejected) ->
     Rec { at: UNKNOWN, stamp: UNKNOWN, pos: Pos::new(inlet.decl.inlet, raw.offset), row }
 }
 
-fn gone_short(source: &str, inlet: &Partition) -> Error {
+fn gone_short(source: &str, outside: &str, inlet: &Partition) -> Error {
     Error::new(
         Kind::SourceChanged,
         format!(
-            "source {source}, partition {}: it ends at offset {}, but the tick log says that it was read up to {}; restore the \
+            "source {source} ({outside}), partition {}: it ends at offset {}, but the tick log says that it was read up to {}; restore the \
              source's data, or start a new job with another --state",
             inlet.decl.partition, inlet.next, inlet.limit
         ),

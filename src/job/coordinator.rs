@@ -243,7 +243,10 @@ impl Coordinator {
         let mut ranges = control.gathered.borrow_mut().ranges.remove(&tick).unwrap_or_default();
         ranges.sort_by_key(|range| range.inlet);
         if let Some(recorded) = &opening.recorded {
-            self.inlets.verify(tick, recorded, &ranges)?;
+            let transports = &self.setup.transports;
+            self.inlets.verify(tick, recorded, &ranges, |source| {
+                transports.get(source).map_or_else(String::new, |transport| transport.describe())
+            })?;
         }
         self.inlets.apply(&ranges);
         self.since.tick(changes(&opening.decision, &ranges));
@@ -436,8 +439,11 @@ impl Coordinator {
 
     fn declare(&mut self) -> Vec<InletDecl> {
         let found = std::mem::take(&mut self.found);
-        let new =
-            found.into_iter().filter_map(|(source, part)| self.inlets.declare(&source, &part));
+        let declare = |(source, part): (String, crate::sources::Partition)| {
+            let transport = self.setup.transports.get(&source);
+            self.inlets.declare(&source, &part, transport.and_then(|t| t.identity()))
+        };
+        let new = found.into_iter().filter_map(declare);
         let (new, beyond): (Vec<_>, Vec<_>) = new.partition(|decl| decl.inlet <= Inlet::MAX);
         if let Some(first) = beyond.first() {
             self.setup.failure.fail(Error::config(format!(

@@ -305,7 +305,11 @@ impl Drop for Running {
 }
 
 /// Tries `step` again while it says `Retry` or `Undecided`, for at most `for_max`.
-fn persist<T>(what: &str, for_max: Duration, mut step: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn persist<T>(
+    what: &str,
+    for_max: Duration,
+    mut step: impl FnMut() -> Result<T>,
+) -> Result<T> {
     let begun = clock::instant();
     let mut wait = Duration::from_millis(100);
     loop {
@@ -377,6 +381,7 @@ pub fn start(
         }
     }
     let found = discover_first(&transports, &options)?;
+    super::discovery::same_sources(claimed.counter.inlets(), &transports)?;
     launch(build, plan, options, shared, wall, store, transports, claimed, restored, found)
 }
 
@@ -709,12 +714,14 @@ fn launch(
             images.insert(name.clone(), image);
         }
         let sink_wake = wake.clone();
+        let appender = log.appender();
         let beginning = writers::Start {
             writer,
             identity: identity.clone(),
             progress,
             first_tick,
             empty_for: if options.pacing == Pacing::Manual { Duration::ZERO } else { EMPTY_FOR },
+            leads: Box::new(move || appender.look()),
             failure: failure.clone(),
             on_commit: Box::new(move || sink_wake.all()),
             registry: shared.registry(),

@@ -28,7 +28,12 @@ impl Inlets {
     }
 
     /// The declaration of a partition that is new: with the next number. It is not added.
-    pub(crate) fn declare(&mut self, source: &str, found: &Partition) -> Option<InletDecl> {
+    pub(crate) fn declare(
+        &mut self,
+        source: &str,
+        found: &Partition,
+        identity: Option<String>,
+    ) -> Option<InletDecl> {
         if self.number(source, &found.name).is_some() {
             return None;
         }
@@ -38,6 +43,7 @@ impl Inlets {
             source: source.to_owned(),
             partition: found.name.clone(),
             start: found.start,
+            identity,
         };
         self.add(&decl);
         Some(decl)
@@ -67,8 +73,14 @@ impl Inlets {
     /// Compares what was read again with what the log says.
     ///
     /// # Errors
-    /// `SourceChanged`, naming source, partition, range, what was expected and what was found.
-    pub(crate) fn verify(&self, tick: Tick, recorded: &[Range], found: &[Range]) -> Result<()> {
+    /// `SourceChanged`, naming source (and as `describe` does), partition, range, what was expected and what was found.
+    pub(crate) fn verify(
+        &self,
+        tick: Tick,
+        recorded: &[Range],
+        found: &[Range],
+        describe: impl Fn(&str) -> String,
+    ) -> Result<()> {
         for expected in recorded {
             let read = found.iter().find(|range| range.inlet == expected.inlet);
             let same = match read {
@@ -92,10 +104,11 @@ impl Inlets {
                     )
                 },
             );
+            let outside = describe(source);
             return Err(Error::new(
                 Kind::SourceChanged,
                 format!(
-                    "source {source}, partition {partition}: tick {tick} read offsets {}..{}, {} records with checksum {:016x}; read \
+                    "source {source} ({outside}), partition {partition}: tick {tick} read offsets {}..{}, {} records with checksum {:016x}; read \
                      again they are {found}. The source has changed (compacted, truncated or written anew): restore it, or start \
                      from a snapshot at or above tick {tick}",
                     expected.from, expected.to, expected.records, expected.checksum

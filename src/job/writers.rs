@@ -91,6 +91,8 @@ pub(crate) struct Start<'a> {
     pub(crate) first_tick: Tick,
     /// After so long ticks without rows are committed.
     pub(crate) empty_for: Duration,
+    /// Whether the generation leads still, asked before a lane is taken over again: the log knows before any sink does.
+    pub(crate) leads: Box<dyn Fn() -> Result<()> + Send>,
     /// Where it leaves the error that ends it.
     pub(crate) failure: Failure,
     /// Called after each commit.
@@ -114,6 +116,7 @@ impl SinkThread {
             progress,
             first_tick,
             empty_for,
+            leads,
             failure,
             on_commit,
             registry,
@@ -132,6 +135,7 @@ impl SinkThread {
             identity,
             first_tick,
             empty_for,
+            leads,
             lanes: Map::default(),
             count: u16::try_from(progress.len()).expect("lanes are counted in 16 bits"),
             state: Arc::clone(&state),
@@ -187,6 +191,7 @@ struct Running {
     first_tick: Tick,
     /// Ticks without rows are committed together after so long, so that progress follows without a transaction a tick.
     empty_for: Duration,
+    leads: Box<dyn Fn() -> Result<()> + Send>,
     /// What each lane has reached; a tick whose progress is not its last is not reached.
     lanes: Map<Lane, Tick>,
     count: u16,
@@ -305,7 +310,9 @@ impl Running {
                 }
                 std::thread::sleep(BACK_OFF[attempt.min(BACK_OFF.len() - 1)]);
                 attempt += 1;
-                match self.writer.fence(&self.identity, self.count) {
+                let fenced =
+                    (self.leads)().and_then(|()| self.writer.fence(&self.identity, self.count));
+                match fenced {
                     Ok(progress) => {
                         self.take(&progress);
                         break;

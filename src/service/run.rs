@@ -305,7 +305,8 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     let wall: Arc<dyn Wall> = Arc::new(clock::System);
     let store = Store::open(&settings.state)?;
     let outsides = Arc::new(Configured { settings: settings.clone() });
-    let log = open_log(&settings, &outsides)?;
+    let log =
+        engine::persist("opening the tick log", START_TIME_MAX, || open_log(&settings, &outsides))?;
     let stopper: Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>> = Arc::default();
     let to_stop = Arc::clone(&stopper);
     signals::watch(move |urgency| match urgency {

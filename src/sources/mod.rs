@@ -87,6 +87,12 @@ pub trait Transport: Send + Sync {
     /// know then begin at their earliest offset, as those that appear later do.
     fn resumed(&self) {}
 
+    /// What tells this source from another of the same name, as of the last [`Transport::discover`]: a Kafka topic's id. It is
+    /// recorded with each partition; a job that finds another one at a restart refuses.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// A reader for one worker. `waker` is called from any thread when there may be something to poll.
     ///
     /// # Errors

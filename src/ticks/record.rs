@@ -135,6 +135,9 @@ pub struct InletDecl {
     pub partition: String,
     /// The next offset at which reading begins.
     pub start: u64,
+    /// What the transport tells the source apart by, as a topic's id: offsets mean something only as long as it is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// What is decided before a tick is read: broadcast to all workers, then part of the tick's record.

@@ -138,9 +138,8 @@ impl Engine {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if std::env::var_os("RUST_LOG").is_none() {
-            command.env("RUST_LOG", format!("info,{TARGET}=trace"));
-        }
+        let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
+        command.env("RUST_LOG", format!("{wanted},{TARGET}=info"));
         let mut child = process::spawn(command)?;
         let (stderr, stdout) = (Lines::new(), Lines::new());
         stderr.follow(child.stderr.take().expect("is piped"));
@@ -156,6 +155,19 @@ impl Engine {
     /// What it prints on standard output.
     pub fn stdout(&self) -> &Lines {
         &self.stdout
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has; never waits.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Its HTTP port.

@@ -2,7 +2,7 @@
 //! number of workers, and the whole output compared with right answers at every committed tick.
 //!
 //! The parts: [`pacer`] writes the input, [`aim`] decides when to kill and judges what a kill hit, [`run`] does it,
-//! [`facts`] collects what progress says of each tick, [`check`] compares, [`queries`] does the same over HTTP. Only `run` starts
+//! [`stage`] surrounds it with topics, configuration and input, [`facts`] collects what progress says of each tick, [`check`] compares, [`queries`] does the same over HTTP. Only `run` starts
 //! processes.
 
 pub mod aim;
@@ -11,6 +11,7 @@ pub mod facts;
 pub mod pacer;
 pub mod queries;
 pub mod run;
+pub mod stage;
 
 /// The dataflow, and the job's name.
 pub const DATAFLOW: &str = "proof";

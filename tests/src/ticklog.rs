@@ -1,4 +1,4 @@
-//! What a test must know of a tick log in a file and of a local store: which snapshots count, which segments lie there.
+//! What a test must know of a tick log and of a local store: which snapshots count, which segments lie there.
 //! Written from `doc/formats/tick-log.md`, not from the engine's code.
 
 use crate::{Failure, Result};
@@ -77,17 +77,28 @@ impl Counted {
             .strip_prefix(MAGIC)
             .and_then(|_| bytes.get(HEADER_BYTES..))
             .ok_or_else(|| Failure::new("these bytes are no tick log"))?;
-        let mut counted = Counted::default();
-        let mut next = BTreeMap::new();
+        let mut payloads = Vec::new();
         while let Some((head, rest)) = frames.split_at_checked(FRAME_HEAD_BYTES) {
             let length = u32::from_le_bytes(head[..4].try_into().expect("four bytes"));
             let length = usize::try_from(length).expect("32 bits fit");
             let Some((payload, rest)) = rest.split_at_checked(length).filter(|_| length > 0) else {
                 break;
             };
-            let record: Record = serde_json::from_slice(payload)?;
-            counted.add(record, &mut next);
+            payloads.push(payload);
             frames = rest;
+        }
+        Counted::of(payloads)
+    }
+
+    /// What counts among these records, each as JSON, in the order of the log.
+    ///
+    /// # Errors
+    /// If one is no record.
+    pub fn of<'a>(payloads: impl IntoIterator<Item = &'a [u8]>) -> Result<Counted> {
+        let mut counted = Counted::default();
+        let mut next = BTreeMap::new();
+        for payload in payloads {
+            counted.add(serde_json::from_slice(payload)?, &mut next);
         }
         Ok(counted)
     }

@@ -42,6 +42,7 @@ fn offsets_of_a_tick_are_those_of_every_partition_at_it() {
         source: "clicks".into(),
         partition: number.to_string(),
         start,
+        identity: None,
     };
     let range = |number, from, to| Range {
         inlet: Inlet(number),

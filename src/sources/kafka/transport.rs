@@ -253,6 +253,10 @@ impl Transport for Kafka {
             .collect())
     }
 
+    fn identity(&self) -> Option<String> {
+        locked(&self.shared.known).topic_id.clone()
+    }
+
     fn open(&self, waker: Waker) -> Result<Box<dyn Reader>> {
         if self.shared.settings.bounded && !locked(&self.shared.known).looked {
             self.discover()?;

@@ -56,6 +56,7 @@ fn objects() -> Vec<(String, Vec<u8>)> {
         source: "clicks".to_string(),
         partition: "3".to_string(),
         start: 10,
+        identity: None,
     };
     facts.inlets.push(InletState {
         decl: inlet,

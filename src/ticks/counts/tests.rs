@@ -186,6 +186,7 @@ fn a_cut_log_tells_the_same() {
         source: "s".into(),
         partition: "p".into(),
         start: 0,
+        identity: None,
     });
     let mut log = vec![
         opened(1, vec![sink("a", 1, 1), sink("b", 1, 1)]),

@@ -81,6 +81,7 @@ enum Request {
     Append(Record),
     Mark,
     Cut(Tick),
+    Look(SyncSender<Result<()>>),
     Stop,
 }
 
@@ -123,6 +124,17 @@ impl Appender {
     /// As [`Appender::append`].
     pub fn cut(&self, root: Tick) -> Result<()> {
         self.send(Request::Cut(root))
+    }
+
+    /// Reads what others have appended up to now and waits for the outcome: whoever lost something of its generation to another asks
+    /// here first whether that one leads.
+    ///
+    /// # Errors
+    /// Why the thread has ended: `Fenced` if a newer generation leads. `Retry` if the log can't be read at present.
+    pub fn look(&self) -> Result<()> {
+        let (reply, answer) = sync_channel(1);
+        self.send(Request::Look(reply))?;
+        answer.recv().map_err(|_| self.why_ended())?
     }
 
     /// The last tick known to count.
@@ -225,7 +237,12 @@ impl Holder {
     fn step(&mut self, queue: &Receiver<Request>) -> Result<(), Ended> {
         let mut request = match queue.recv_timeout(self.settings.look_after) {
             Ok(request) => request,
-            Err(RecvTimeoutError::Timeout) => return self.look(),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(e) = self.look()? {
+                    tracing::warn!("{e}; looking for a newer leader again in a while");
+                }
+                return Ok(());
+            }
             Err(RecvTimeoutError::Disconnected) => return Err(Ended),
         };
         let mut group = Vec::new();
@@ -239,6 +256,12 @@ impl Holder {
                 Request::Cut(root) => {
                     self.append(&mut group)?;
                     self.cut(root)?;
+                }
+                Request::Look(reply) => {
+                    self.append(&mut group)?;
+                    let looked = self.look()?;
+                    // Whoever asked may have given up.
+                    let _ = reply.send(looked);
                 }
                 Request::Stop => break Err(Ended),
             }
@@ -283,8 +306,8 @@ impl Holder {
         }
     }
 
-    /// Reads what others have appended.
-    fn look(&mut self) -> Result<(), Ended> {
+    /// Reads what others have appended, or says that it can't at present.
+    fn look(&mut self) -> Result<Result<()>, Ended> {
         let mut entries: Vec<(Position, Record)> = Vec::new();
         let read = self.log.read(&mut |position, record| {
             entries.push((position, record));
@@ -294,11 +317,8 @@ impl Holder {
             self.count(Entry { position, record, own: false })?;
         }
         match read {
-            Err(e) if e.kind() == Kind::Retry => {
-                tracing::warn!("{e}; looking for a newer leader again in a while");
-                Ok(())
-            }
-            read => read.map_err(|e| self.fail(e)),
+            Err(e) if e.kind() != Kind::Retry => Err(self.fail(e)),
+            read => Ok(read),
         }
     }
 

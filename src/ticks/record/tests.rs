@@ -30,8 +30,13 @@ fn examples() -> Vec<(Record, Expect)> {
             },
         ],
     };
-    let inlet =
-        InletDecl { inlet: Inlet(0), source: "clicks".into(), partition: "3".into(), start: 17 };
+    let inlet = InletDecl {
+        inlet: Inlet(0),
+        source: "clicks".into(),
+        partition: "3".into(),
+        start: 17,
+        identity: None,
+    };
     let snapshot = SnapshotRecord {
         generation: Generation(3),
         tick: 40,

@@ -1,6 +1,6 @@
 //! The proof of exactly once, in full: 1 M events, 30 kills, everything compared with the oracle.
 //!
-//! `./test proof [--seed N] [--events N] [--kills N] [--rate N] [--broker-kills N] [-D key=value]...` builds what it needs and runs it.
+//! `./test proof [--seed N] [--events N] [--kills N] [--rate N] [--broker-kills N] [--log file|kafka] [-D key=value]...` builds what it needs and runs it.
 
 use tidemark_tests::broker::Broker;
 use tidemark_tests::proof::run::{Plan, run};
@@ -29,6 +29,11 @@ fn main() -> Result<()> {
                     (seen.ticks, seen.after_a_kill) = (share(1_000), share(100));
                 }
             }
+            "--log" => match value.as_str() {
+                "file" => plan.log_on_kafka = false,
+                "kafka" => plan.log_on_kafka = true,
+                _ => return Err(Failure(format!("--log {value}: it is `file` or `kafka`"))),
+            },
             "-D" => {
                 let (key, value) = value
                     .split_once('=')

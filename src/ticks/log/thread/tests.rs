@@ -48,6 +48,18 @@ fn every_own_record_is_told_in_order_and_stop_gives_all_back() {
     assert_eq!(log.records().len(), 5);
 }
 
+#[test]
+fn whoever_looks_is_told_that_another_one_leads() {
+    let log = MemoryLog::new();
+    let (thread, events) = lead(&log, 1);
+    let appender = thread.appender();
+    appender.look().unwrap();
+    let (_other, _) = lead(&log, 2);
+    assert_eq!(appender.look().unwrap_err().kind(), Kind::Fenced);
+    assert_eq!(next(&events), Event::Deposed { by: Generation(2) });
+    assert_eq!(appender.look().unwrap_err().kind(), Kind::Fenced, "also once the thread has ended");
+}
+
 /// A log that tells how large its appends are, and holds each until it is let go.
 struct Gated {
     log: Box<dyn Log>,

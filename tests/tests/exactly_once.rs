@@ -1,0 +1,28 @@
+//! Exactly once under kills, in short: the whole of it is `./test proof`.
+
+use tidemark_tests::Result;
+use tidemark_tests::broker::Broker;
+use tidemark_tests::proof::aim::Tally;
+use tidemark_tests::proof::run::{Plan, run};
+
+#[test]
+fn killed_in_transactions_snapshots_and_recovery_everything_is_there_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let outcome = run(&Plan::short(7), &Broker::start()?, folder.path())?;
+    assert!(outcome.compared.retractions > 0 && outcome.compared.late > 0, "{outcome:?}");
+    Ok(())
+}
+
+#[test]
+fn with_the_broker_killed_too_and_the_tick_log_on_it_everything_is_there_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let plan = Plan {
+        events: 24_000,
+        kills: 2,
+        broker_kills: 2,
+        quota: Tally::default(),
+        log_on_kafka: true,
+        ..Plan::short(11)
+    };
+    run(&plan, &Broker::start()?, folder.path()).map(drop)
+}
