@@ -2,7 +2,10 @@
 
 use crate::clock::Deadline;
 use crate::{Failure, Result};
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -107,6 +110,21 @@ impl Client {
         }
         let results = block_on(self.admin()?.create_topics([&topic], &Self::options()))?;
         named_results(results, "cannot make topic")
+    }
+
+    /// Gives a topic these settings; those that are not named go back to their default.
+    ///
+    /// # Errors
+    /// If it does not exist or the broker refuses.
+    pub fn alter_topic(&self, name: &str, settings: &[(&str, &str)]) -> Result<()> {
+        let mut wanted = AlterConfig::new(ResourceSpecifier::Topic(name));
+        for (key, value) in settings {
+            wanted = wanted.set(key, value);
+        }
+        for result in block_on(self.admin()?.alter_configs([&wanted], &Self::options()))? {
+            result.map_err(|(_, code)| Failure(format!("cannot alter topic {name}: {code}")))?;
+        }
+        Ok(())
     }
 
     /// Removes a topic.

@@ -21,6 +21,7 @@ fn with_the_broker_killed_too_and_the_tick_log_on_it_everything_is_there_once() 
         kills: 2,
         broker_kills: 2,
         quota: Tally::default(),
+        from_snapshots: 0,
         log_on_kafka: true,
         ..Plan::short(11)
     };

@@ -24,6 +24,7 @@ fn main() -> Result<()> {
                 plan.quota.transaction = share(10);
                 plan.quota.snapshot = share(5);
                 plan.quota.recovery = share(3);
+                plan.from_snapshots = plan.kills / 2;
                 if let Some((_, seen)) = &mut plan.queries {
                     (seen.asked, seen.right) = (share(10_000), share(9_000));
                     (seen.ticks, seen.after_a_kill) = (share(1_000), share(100));

@@ -36,6 +36,8 @@ pub struct Plan {
     pub kills: usize,
     /// How many of them must have hit what.
     pub quota: Tally,
+    /// How many recoveries must have begun at a snapshot. How many can depends on how long an engine lives between two kills.
+    pub from_snapshots: usize,
     /// At how many ticks, drawn by the seed, components are compared, beside the ticks around each restart.
     pub component_ticks: usize,
     /// How often the broker is killed and started again beside, evenly over the kills of the engine.
@@ -61,6 +63,7 @@ impl Plan {
             per_second,
             kills,
             quota,
+            from_snapshots: kills / 2,
             component_ticks: 200,
             broker_kills: 0,
             queries: Some((4, seen)),
@@ -76,7 +79,16 @@ impl Plan {
         // How many answers there are is a matter of the machine; that not one of them is wrong is not.
         let seen = Judged { asked: 50, right: 15, ticks: 10, after_a_kill: 10, as_of: 0 };
         let queries = Some((2, seen));
-        Plan { events, per_second, kills, quota, component_ticks, queries, ..Plan::whole(seed) }
+        Plan {
+            events,
+            per_second,
+            kills,
+            quota,
+            from_snapshots: 1,
+            component_ticks,
+            queries,
+            ..Plan::whole(seed)
+        }
     }
 }
 
@@ -159,8 +171,11 @@ pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
     ));
     // That each replayed exactly what lies behind its snapshot was looked at when it led; the first may have had none.
     let from_snapshots = running.replays.iter().filter(|(replayed, all)| replayed < all).count();
-    if from_snapshots * 2 < running.replays.len() {
-        return Err(Failure::new("recovery does not replay from snapshots"));
+    if from_snapshots < plan.from_snapshots {
+        return Err(Failure(format!(
+            "recovery does not replay from snapshots: only {from_snapshots} began at one, wanted {}",
+            plan.from_snapshots
+        )));
     }
     if !tally.reaches(&plan.quota) {
         return Err(Failure(format!(
