@@ -227,6 +227,8 @@ pub struct Subscription {
 impl Subscription {
     /// The next piece of event text; waits for it, at most as long as a heartbeat. `None` after the last.
     pub async fn next(&mut self) -> Option<Bytes> {
+        // Ticks that change nothing here wake it too, and must not put the heartbeat off.
+        let begun = clock::instant();
         loop {
             if let Some(text) = self.history.pop_front() {
                 return Some(text);
@@ -252,7 +254,8 @@ impl Subscription {
                 Read::Wait(place) => {
                     self.place = place;
                     self.state = Progress::Live;
-                    if tokio::time::timeout(self.heartbeat, self.stand.changed()).await.is_err() {
+                    let left = self.heartbeat.saturating_sub(clock::instant() - begun);
+                    if tokio::time::timeout(left, self.stand.changed()).await.is_err() {
                         return Some(self.still_here());
                     }
                 }

@@ -247,6 +247,26 @@ async fn quiet_times_have_heartbeats_that_move_the_place_to_resume() {
 }
 
 #[tokio::test]
+async fn ticks_that_change_nothing_do_not_put_the_heartbeat_off() {
+    let mut job = FakeJob::start(1, 64);
+    churn(&mut job, 1..=3);
+    let short = FollowLimits { heartbeat: Duration::from_millis(50), ..limits(1 << 20) };
+    let follows = Follows::new(job.shared.router().clone(), short);
+    let mut subscription = follows.open("visits", None, G).await.unwrap();
+    let mut next = std::pin::pin!(subscription.next());
+    let mut tick = 3;
+    let event = loop {
+        tick += 1;
+        assert!(tick < 10_000, "no heartbeat over so many ticks");
+        job.tick(tick, &[]);
+        if let Ok(event) = tokio::time::timeout(Duration::from_millis(2), &mut next).await {
+            break event.unwrap();
+        }
+    };
+    assert!(std::str::from_utf8(&event).unwrap().contains("\"changes\":0"), "{event:?}");
+}
+
+#[tokio::test]
 async fn a_feed_that_overflows_ends_its_subscribers_and_not_the_worker() {
     let mut job = FakeJob::start(1, 64);
     job.tick(1, &[(1, Some(1))]);

@@ -46,7 +46,7 @@ impl Scene {
         let mut engine = Engine::launch(&self.launch())?;
         let status = engine.wait(LONG)?;
         let lines = engine.stderr().since(0);
-        let reason = lines.iter().find(|line| line.contains(" ERROR "));
+        let reason = lines.iter().find(|line| line.starts_with("error ("));
         let reason = reason.ok_or_else(|| {
             Failure(format!("it ended with {status}: {}", engine.stderr().tail(40)))
         })?;

@@ -282,7 +282,18 @@ impl Holder {
         if group.is_empty() {
             return Ok(());
         }
-        let entries = self.log.append(group).map_err(|e| self.fail(e))?;
+        let entries = match self.log.append(group) {
+            Ok(entries) => entries,
+            Err(error) => {
+                // That another one leads says more than that an answer did not come, as after a long halt.
+                if error.kind() == Kind::Undecided
+                    && let Some(by) = self.newer_open()
+                {
+                    return Err(self.depose(by));
+                }
+                return Err(self.fail(error));
+            }
+        };
         group.clear();
         entries.into_iter().try_for_each(|entry| self.count(entry))
     }
@@ -320,6 +331,22 @@ impl Holder {
             Err(e) if e.kind() != Kind::Retry => Err(self.fail(e)),
             read => Ok(read),
         }
+    }
+
+    /// The newest open above one's own in what was not read yet, as far as that can be read. Such an open counts, whatever stands
+    /// between.
+    fn newer_open(&mut self) -> Option<Generation> {
+        let mut newest = self.generation;
+        let read = self.log.read(&mut |_, record| {
+            if let Record::Open(open) = record {
+                newest = newest.max(open.generation);
+            }
+            Ok(())
+        });
+        if let Err(e) = read {
+            tracing::debug!("{e}; who leads is not known");
+        }
+        (newest > self.generation).then_some(newest)
     }
 
     fn cut(&mut self, root: Tick) -> Result<(), Ended> {

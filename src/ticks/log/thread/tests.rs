@@ -199,6 +199,16 @@ fn a_lost_answer_fails_and_nothing_more_is_appended() {
 }
 
 #[test]
+fn a_lost_answer_while_another_one_leads_is_told_as_that() {
+    let log = MemoryLog::new();
+    let (thread, events) = lead(&log, 1);
+    let (_other, _) = lead(&log, 2);
+    log.fail_next(Fault::Lost);
+    thread.appender().append(tick(1, 1)).unwrap();
+    assert_eq!(next(&events), Event::Deposed { by: Generation(2) });
+}
+
+#[test]
 fn a_tick_out_of_turn_is_a_defect() {
     let (thread, events) = lead(&MemoryLog::new(), 1);
     thread.appender().append(tick(1, 2)).unwrap();
