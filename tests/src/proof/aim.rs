@@ -70,12 +70,12 @@ fn lacking(tally: &Tally, quota: &Tally) -> [(Spot, usize); 3] {
     ]
 }
 
-/// What to aim at next. As long as something is lacking it is aimed at three times in four, and always when no kill can be
+/// What to aim at next. As long as something is lacking it is aimed at nine times in ten, and always when no kill can be
 /// spared; a kill can miss, so what is lacking comes early.
 pub fn next(tally: &Tally, quota: &Tally, kills_left: usize, random: &mut Random) -> Spot {
     let lacking = lacking(tally, quota);
     let sum: usize = lacking.iter().map(|(_, count)| count).sum();
-    if sum > 0 && (sum >= kills_left || random.chance(750)) {
+    if sum > 0 && (sum >= kills_left || random.chance(900)) {
         // By chance, weighted by how many are lacking.
         let mut dice = usize::try_from(random.below(sum as u64)).expect("below a usize");
         for (spot, count) in lacking {

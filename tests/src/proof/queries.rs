@@ -14,8 +14,8 @@ use tidemark_oracle::{Event, Oracle, Output, Random, Row, Rules};
 
 /// Between two questions of a client.
 const PAUSE: Duration = Duration::from_millis(50);
-/// After a question without an answer: nobody is there, or it recovers.
-const PAUSE_REFUSED: Duration = Duration::from_millis(500);
+/// After a question without an answer, when nobody is there or it recovers: as the `retry-after` of such an answer says.
+const PAUSE_REFUSED: Duration = Duration::from_secs(1);
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

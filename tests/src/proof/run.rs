@@ -66,7 +66,7 @@ impl Plan {
             from_snapshots: kills / 2,
             component_ticks: 200,
             broker_kills: 0,
-            queries: Some((4, seen)),
+            queries: Some((8, seen)),
             log_on_kafka: false,
             settings: Vec::new(),
         }
