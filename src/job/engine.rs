@@ -14,6 +14,7 @@ use super::generation::{
 use super::keeper::{Keeper, Kept};
 use super::observe::Observer;
 use super::pace::Bounds;
+use super::patience::persist;
 use super::ports::InletAt;
 use super::setup::{Board, JobEvent, Pacing, Setup, Wake};
 use super::shared::Shared;
@@ -38,7 +39,7 @@ use crate::ticks::counts::{Counter, Verdict};
 use crate::ticks::log::thread::{Event as LogEvent, LogThread, Settings as LogSettings};
 use crate::ticks::log::{Log, append_and_count, read_and_count};
 use crate::ticks::record::{Open, Record, SinkDecl, TickRecord};
-use crate::time::clock::{self, Wall};
+use crate::time::clock::Wall;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -300,29 +301,6 @@ impl Drop for Running {
             self.setup.failure.fail(Error::new(Kind::Retry, "the job was dropped"));
             // The error is the one just set.
             let _ = self.finish();
-        }
-    }
-}
-
-/// Tries `step` again while it says `Retry` or `Undecided`, for at most `for_max`.
-pub(crate) fn persist<T>(
-    what: &str,
-    for_max: Duration,
-    mut step: impl FnMut() -> Result<T>,
-) -> Result<T> {
-    let begun = clock::instant();
-    let mut wait = Duration::from_millis(100);
-    loop {
-        match step() {
-            Err(error)
-                if matches!(error.kind(), Kind::Retry | Kind::Undecided)
-                    && clock::instant() - begun < for_max =>
-            {
-                tracing::warn!(%error, "{what} is tried again in {wait:?}");
-                std::thread::sleep(wait);
-                wait = (wait * 2).min(Duration::from_secs(3));
-            }
-            outcome => return outcome,
         }
     }
 }

@@ -12,6 +12,7 @@ mod keeper;
 mod memory;
 pub(crate) mod observe;
 pub mod pace;
+pub(crate) mod patience;
 pub(crate) mod ports;
 pub mod setup;
 pub mod shared;

@@ -14,6 +14,7 @@ use crate::http::{self, HttpSettings};
 use crate::job::engine::{self, Options, Parts};
 use crate::job::generation::change::OnChange;
 use crate::job::pace::Bounds;
+use crate::job::patience::persist;
 use crate::job::setup::Pacing;
 use crate::job::shared::Shared;
 use crate::sources::Budget;
@@ -305,8 +306,7 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     let wall: Arc<dyn Wall> = Arc::new(clock::System);
     let store = Store::open(&settings.state)?;
     let outsides = Arc::new(Configured { settings: settings.clone() });
-    let log =
-        engine::persist("opening the tick log", START_TIME_MAX, || open_log(&settings, &outsides))?;
+    let log = persist("opening the tick log", START_TIME_MAX, || open_log(&settings, &outsides))?;
     let stopper: Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>> = Arc::default();
     let to_stop = Arc::clone(&stopper);
     signals::watch(move |urgency| match urgency {

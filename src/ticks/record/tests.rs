@@ -3,6 +3,11 @@ use super::*;
 use expect_test::{Expect, expect};
 
 /// One record of each type with every field in use: the examples of `doc/formats/tick-log.md`.
+fn inlet() -> InletDecl {
+    let (source, partition) = ("clicks".into(), "3".into());
+    InletDecl { inlet: Inlet(0), source, partition, start: 17, identity: None }
+}
+
 fn examples() -> Vec<(Record, Expect)> {
     let open = Open {
         generation: Generation(3),
@@ -30,13 +35,7 @@ fn examples() -> Vec<(Record, Expect)> {
             },
         ],
     };
-    let inlet = InletDecl {
-        inlet: Inlet(0),
-        source: "clicks".into(),
-        partition: "3".into(),
-        start: 17,
-        identity: None,
-    };
+    let inlet = inlet();
     let snapshot = SnapshotRecord {
         generation: Generation(3),
         tick: 40,
