@@ -364,12 +364,15 @@ impl Coordinator {
         self.next_due = Duration::ZERO;
         let finished = self.inlets.all_finished(&self.setup.lags, &self.decided)
             && self.setup.exit_when_finished;
-        let stopping = self.stop.wanted || finished;
-        if stopping && self.snapshot.is_some() {
-            // The end's snapshot follows the one that is being written.
+        let ending = self.stop.wanted || finished;
+        // The end's snapshot follows the one that is being written. Where that is the open tick's, it needs one more tick, which
+        // closes that one.
+        let before = self.snapshot.filter(|_| ending);
+        if before.is_some_and(|tick| tick < self.opened) {
             self.next_due = Duration::from_millis(5);
             return Ok(false);
         }
+        let stopping = ending && before.is_none();
         let mut decision = self.decide(watermarks);
         let mut targets = None;
         if stopping {

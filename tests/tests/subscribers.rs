@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{BufRead as _, BufReader, Read};
 use std::time::Duration;
 use tidemark_tests::engine::{Engine, Launch};
@@ -103,8 +104,8 @@ fn what_a_hundred_subscribers_are_told_adds_up_to_the_view() -> Result<()> {
     let (mut changes, mut right) = (0, BTreeMap::new());
     for outcome in outcomes {
         let told = outcome?;
-        if !right.contains_key(&told.tick) {
-            right.insert(told.tick, view(&engine, Some(told.tick))?.1);
+        if let Entry::Vacant(place) = right.entry(told.tick) {
+            place.insert(view(&engine, Some(told.tick))?.1);
         }
         assert!(!told.rows.is_empty());
         assert_eq!(told.rows, right[&told.tick], "at tick {}", told.tick);

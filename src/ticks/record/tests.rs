@@ -2,12 +2,12 @@
 use super::*;
 use expect_test::{Expect, expect};
 
-/// One record of each type with every field in use: the examples of `doc/formats/tick-log.md`.
 fn inlet() -> InletDecl {
     let (source, partition) = ("clicks".into(), "3".into());
     InletDecl { inlet: Inlet(0), source, partition, start: 17, identity: None }
 }
 
+/// One record of each type with every field in use: the examples of `doc/formats/tick-log.md`.
 fn examples() -> Vec<(Record, Expect)> {
     let open = Open {
         generation: Generation(3),
