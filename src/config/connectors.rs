@@ -223,6 +223,8 @@ pub enum SinkConnector {
     File(FileSink),
     /// Standard output of the process.
     Stdout,
+    /// Nowhere: rows are thrown away.
+    Blackhole,
 }
 
 /// A Kafka topic to write.

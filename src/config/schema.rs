@@ -182,7 +182,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("source", ALL, "record_bytes_max", Kind::Size("16B", "16MiB"), Unset("as in `[limits]`"), "Greatest record of this source."),
     key("source", ALL, "nesting_max", Kind::Integer(1, 128), Unset("as in `[limits]`"), "Deepest nesting of a record of this source."),
 
-    key("sink", ALL, "connector", Kind::Choice(&["kafka", "file", "stdout"]), Required, "What it writes to."),
+    key("sink", ALL, "connector", Kind::Choice(&["kafka", "file", "stdout", "blackhole"]), Required, "What it writes to."),
     key("sink", KAFKA, "connection", Kind::Name, Is("kafka"), "Name of a `[connection.NAME]`."),
     key("sink", KAFKA, "topic", Kind::Topic, Is("<name>"), "The topic."),
     key("sink", KAFKA, "partitions", Kind::Integer(1, 10_000), Unset("the topic must exist"), "Partitions with which the topic is made if it does not exist."),

@@ -410,6 +410,7 @@ fn sink(of: &Of<'_>) -> Sink {
             timeout: of.duration("timeout"),
         }),
         "file" => SinkConnector::File(FileSink { path: of.text("path") }),
+        "blackhole" => SinkConnector::Blackhole,
         _ => SinkConnector::Stdout,
     };
     let modes =

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::flow::{SinkPlan, SourcePlan};
 use crate::job::engine::{Connectors, OpenedSink};
 use crate::kafka::Connection;
+use crate::sinks::blackhole::Blackhole;
 use crate::sinks::file::FileWriter;
 use crate::sinks::stdout::StreamWriter;
 use crate::sinks::{self, Writer};
@@ -126,6 +127,9 @@ impl Connectors for Configured {
             config::SinkConnector::Stdout => {
                 (Box::new(StreamWriter::stdout(&plan.name).keyed(keyed)), address("stdout", None))
             }
+            config::SinkConnector::Blackhole => {
+                (Box::new(Blackhole::new(&plan.name)), address("blackhole", None))
+            }
         };
         Ok(OpenedSink { writer, lanes: sink.lanes, address })
     }
@@ -147,6 +151,7 @@ impl Connectors for Configured {
                 Ok(Box::new(FileWriter::new(path, &sink.name)))
             }
             "stdout" => Ok(Box::new(StreamWriter::stdout(&sink.name))),
+            "blackhole" => Ok(Box::new(Blackhole::new(&sink.name))),
             other => Err(Error::config(format!(
                 "the tick log has a sink {:?} on connector {other:?}, which this program does not know; start the program that wrote it",
                 sink.name

@@ -6,6 +6,7 @@
 //!            +------------------------+
 //! ```
 
+pub mod blackhole;
 pub mod contract;
 pub mod file;
 pub mod kafka;

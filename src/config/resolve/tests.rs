@@ -143,7 +143,7 @@ fn names_that_the_dataflow_does_not_have_are_refused() {
     assert_eq!(
         problems(&layered),
         "the dataflow flow has no sink \"vists\" (t.toml:2), did you mean visits?; it has: visits\n\
-         sink.visits.connector is not set and has no default; allowed: one of kafka, file, stdout"
+         sink.visits.connector is not set and has no default; allowed: one of kafka, file, stdout, blackhole"
     );
 }
 
