@@ -14,8 +14,13 @@ use crate::views::shard::Shards;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
-use timely::dataflow::Scope;
-use timely::dataflow::operators::probe;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::probe::{self, Probe};
+use timely::dataflow::operators::vec::Input;
+use timely::dataflow::{InputHandle, Scope};
+
+/// An input without rows.
+pub(crate) type Pulse = InputHandle<Tick, CapacityContainerBuilder<Vec<()>>>;
 
 /// What a worker's operators, sources and sinks share. One a worker; never crosses threads.
 pub(crate) struct Context {
@@ -49,6 +54,8 @@ pub(crate) struct Context {
     pub(crate) lanes: Map<String, u16>,
     /// What was declared so far.
     pub(crate) plan: RefCell<Plan>,
+    /// What moves the frontier of a dataflow that takes rows of no source.
+    pub(crate) pulse: RefCell<Option<Pulse>>,
     /// Rows in the hash maps of keyed operators on this worker, by number of the kept state.
     pub(crate) live_rows: RefCell<Vec<Rc<Cell<usize>>>>,
 }
@@ -75,6 +82,7 @@ impl Context {
             written: Map::default(),
             lanes: Map::default(),
             plan: RefCell::default(),
+            pulse: RefCell::default(),
             live_rows: RefCell::default(),
         }
     }
@@ -116,6 +124,15 @@ impl<'s> Flow<'s> {
             }
         };
         plan.problem(place, text);
+    }
+
+    /// Ends the building: whatever was built, there is an input whose ticks reach the probe.
+    pub(crate) fn built(&self) {
+        if !self.context.sources.borrow().iter().any(|source| source.feeds()) {
+            let (input, stream) = self.scope.new_input::<()>();
+            stream.probe_with(&self.probe);
+            *self.context.pulse.borrow_mut() = Some(input);
+        }
     }
 
     pub(crate) fn declare_source(&self, plan: SourcePlan) {

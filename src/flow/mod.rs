@@ -11,6 +11,7 @@ mod sink;
 mod source;
 mod stream;
 mod table;
+mod tap;
 
 pub use context::Flow;
 pub use endpoint::{Append, Changelog, Endpoint, Upsert};

@@ -10,7 +10,7 @@ use super::reconcile::{Keeping, keeping};
 use super::{KeyedTable, Stream, Table};
 use crate::error::{Error, Kind, Result};
 use crate::formats::encode_json;
-use crate::hash::shard;
+use crate::hash::{SHARDS, shard};
 use crate::ids::{Diff, Tick};
 use crate::job::generation::change::OnChange;
 use crate::job::ports::{Mode, OutRow, Pending, SinkPort};
@@ -100,7 +100,7 @@ impl<D: Row> SinksTo<Append> for Stream<'_, D> {
 
     fn connect(&self, sink: &Connecting<'_>) {
         let encoded = encode(
-            &self.inner,
+            &self.inner(),
             &self.flow,
             sink,
             |_, stamp| stamp,
@@ -283,6 +283,12 @@ fn attach<'s>(
                 move |input, _| {
                     input.for_each(|_, rows| {
                         let mut filled = filled.borrow_mut();
+                        let Some(first) = rows.first().map(|(tick, _)| *tick) else { return };
+                        if rows.iter().all(|(tick, _)| *tick == first) {
+                            let rows = rows.drain(..).map(|(_, row)| row);
+                            filled.entry(first.max(image)).or_default().extend(rows);
+                            return;
+                        }
                         for (tick, row) in rows.drain(..) {
                             filled.entry(tick.max(image)).or_default().push(row);
                         }
@@ -322,8 +328,8 @@ pub(crate) fn order_rows(
 }
 
 /// Rows in their order, equal ones as one with the sum of their diffs, those that sum to nothing left out.
-pub(super) fn net(mut rows: Vec<OutRow>) -> Vec<OutRow> {
-    rows.sort_unstable();
+pub(super) fn net(rows: Vec<OutRow>) -> Vec<OutRow> {
+    let rows = sorted(rows);
     let mut net: Vec<OutRow> = Vec::with_capacity(rows.len());
     for row in rows {
         match net.last_mut() {
@@ -333,6 +339,38 @@ pub(super) fn net(mut rows: Vec<OutRow>) -> Vec<OutRow> {
     }
     net.retain(|row| row.diff != 0);
     net
+}
+
+/// Below this a comparing sort is as quick.
+const BUCKETED: usize = 1024;
+
+/// The rows in their order. Many rows are dealt out by shard first, which leaves only a few to compare with each other.
+fn sorted(mut rows: Vec<OutRow>) -> Vec<OutRow> {
+    if rows.len() < BUCKETED {
+        rows.sort_unstable();
+        return rows;
+    }
+    let mut ends = vec![0_usize; usize::from(SHARDS)];
+    for row in &rows {
+        ends[usize::from(row.shard)] += 1;
+    }
+    let mut end = 0;
+    for count in &mut ends {
+        end += std::mem::replace(count, end);
+    }
+    let mut order = vec![0_usize; rows.len()];
+    for (index, row) in rows.iter().enumerate() {
+        let place = &mut ends[usize::from(row.shard)];
+        order[*place] = index;
+        *place += 1;
+    }
+    let mut begin = 0;
+    for end in ends {
+        order[begin..end].sort_unstable_by(|a, b| rows[*a].cmp(&rows[*b]));
+        begin = end;
+    }
+    let mut rows: Vec<Option<OutRow>> = rows.into_iter().map(Some).collect();
+    order.into_iter().map(|index| rows[index].take().expect("each index once")).collect()
 }
 
 fn same(a: &OutRow, b: &OutRow) -> bool {
@@ -405,3 +443,6 @@ fn upsert(rows: Vec<OutRow>) -> Result<Vec<sinks::Row>> {
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 use super::context::Flow;
 use super::endpoint::Endpoint;
 use super::plan::{Place, SourcePlan};
+use super::tap::{Gates, Tap};
 use super::{Rec, Stream, UNKNOWN};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{Csv, Decode, Json, Limits, Rejected, excerpt};
@@ -25,7 +26,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::InputHandle;
-use timely::dataflow::operators::probe::Probe;
 use timely::dataflow::operators::vec::Input;
 
 /// How far event times within a partition may lie behind the greatest seen so far.
@@ -86,8 +86,6 @@ pub struct DeadLetter {
 const EXCERPT_BYTES: usize = 1024;
 /// How long a partition may end before what a replay needs until it counts as having changed.
 const SHORT_AFTER: Duration = Duration::from_secs(60);
-/// Records that go down the dataflow together.
-const CHUNK: usize = 1024;
 
 /// A declared source. It is a [`Stream`] without event time until [`Source::event_time`] gives it one.
 pub struct Source<'s, D: Row> {
@@ -121,12 +119,13 @@ impl<'s, D: Row> Source<'s, D> {
             };
             self.flow.problem(Location::caller(), format_args!("source {:?} is {text}", self.name));
         }
+        let lag = i64::try_from(lag.0.as_micros()).unwrap_or(i64::MAX);
         self.stream.get_or_init(|| self.build(Some((Box::new(at), lag)))).clone()
     }
 
-    fn build(&self, time: Option<(TimeOf<D>, Lag)>) -> Stream<'s, D> {
-        let lag =
-            time.as_ref().map(|(_, lag)| i64::try_from(lag.0.as_micros()).unwrap_or(i64::MAX));
+    /// `time`: the event time of a row, and the lag in microseconds.
+    fn build(&self, time: Option<(TimeOf<D>, i64)>) -> Stream<'s, D> {
+        let lag = time.as_ref().map(|(_, lag)| *lag);
         self.flow.declare_source(SourcePlan {
             name: self.name.clone(),
             defaults: self.endpoint.keys.clone(),
@@ -136,7 +135,8 @@ impl<'s, D: Row> Source<'s, D> {
         });
         let options = self.flow.context.source_options.get(&self.name).cloned().unwrap_or_default();
         let decode = self.decoder(&options);
-        let (input, stream) = self.flow.scope.new_input::<Rec<D>>();
+        let gates = Gates::default();
+        let tap = Tap::new(&gates);
         let letters = (options.on_error == OnError::DeadLetter).then(|| {
             let (letters, stream) = self.flow.scope.new_input::<Rec<DeadLetter>>();
             let stream = Stream::new(&self.flow, stream, Rc::default(), "dead letters");
@@ -151,9 +151,9 @@ impl<'s, D: Row> Source<'s, D> {
             decode,
             time,
             options,
-            input,
+            tap: Rc::clone(&tap),
+            gates,
             letters,
-            chunk: Vec::with_capacity(CHUNK),
             reader: None,
             outside: String::new(),
             inlets: Vec::new(),
@@ -163,7 +163,7 @@ impl<'s, D: Row> Source<'s, D> {
             skips: Set::default(),
         }));
         let times = lag.map(|_| Times::of(&self.name)).unwrap_or_default();
-        Stream::new(&self.flow, stream.probe_with(&self.flow.probe), Rc::new(times), "source")
+        Stream::tapped(&self.flow, tap, Rc::new(times), "source")
     }
 
     fn decoder(&self, options: &SourceOptions) -> Rc<dyn for<'a> Decode<'a, D>> {
@@ -243,11 +243,12 @@ impl Partition {
 struct Driver<D: Row> {
     source: String,
     decode: Rc<dyn for<'a> Decode<'a, D>>,
-    time: Option<(TimeOf<D>, Lag)>,
+    /// The event time of a row, and the lag in microseconds.
+    time: Option<(TimeOf<D>, i64)>,
     options: SourceOptions,
-    input: Input_<D>,
+    tap: Rc<Tap<D>>,
+    gates: Gates,
     letters: Option<Input_<DeadLetter>>,
-    chunk: Vec<Rec<D>>,
     reader: Option<Box<dyn Reader>>,
     /// What it reads, for messages.
     outside: String,
@@ -263,6 +264,10 @@ struct Driver<D: Row> {
 impl<D: Row> SourceTask for Driver<D> {
     fn name(&self) -> &str {
         &self.source
+    }
+
+    fn feeds(&self) -> bool {
+        !self.gates.borrow().is_empty()
     }
 
     fn open(&mut self, transport: &dyn Transport, waker: Waker) -> Result<()> {
@@ -293,7 +298,7 @@ impl<D: Row> SourceTask for Driver<D> {
     fn open_tick(&mut self, tick: Tick, watermark: Option<i64>, targets: Option<&[(Inlet, u64)]>) {
         self.tick = tick;
         self.floor = watermark.unwrap_or(i64::MIN);
-        self.input.advance_to(tick);
+        self.advance_to(tick);
         if let Some(letters) = &mut self.letters {
             letters.advance_to(tick);
         }
@@ -346,8 +351,7 @@ impl<D: Row> SourceTask for Driver<D> {
     }
 
     fn close_tick(&mut self, next: Tick) -> Vec<Range> {
-        self.flush();
-        self.input.advance_to(next);
+        self.advance_to(next);
         if let Some(letters) = &mut self.letters {
             letters.advance_to(next);
         }
@@ -392,10 +396,12 @@ impl<D: Row> SourceTask for Driver<D> {
 }
 
 impl<D: Row> Driver<D> {
-    fn flush(&mut self) {
-        if !self.chunk.is_empty() {
-            self.input.send_batch(&mut self.chunk);
-        }
+    fn flush(&self) {
+        self.gates.borrow().iter().for_each(|gate| gate.flush());
+    }
+
+    fn advance_to(&self, tick: Tick) {
+        self.gates.borrow().iter().for_each(|gate| gate.advance_to(tick));
     }
 
     fn poll_inlet(&mut self, at: usize, budget: &mut Budget) -> Result<Polled> {
@@ -407,7 +413,7 @@ impl<D: Row> Driver<D> {
         let reader = self.reader.as_mut().expect("opened before it is polled");
         let (decode, source, floor) = (&self.decode, &self.source, self.floor);
         let (time, options, skips) = (self.time.as_ref(), &self.options, &self.skips);
-        let (input, letters, chunk) = (&mut self.input, &mut self.letters, &mut self.chunk);
+        let (tap, letters) = (&self.tap, &mut self.letters);
         let (allowed, mut taken) = (*budget, (0, 0));
         let polled = reader.poll(inlet.decl.inlet, inlet.limit, allowed, &mut |raw| {
             taken.0 += 1;
@@ -429,19 +435,14 @@ impl<D: Row> Driver<D> {
                 Ok(Some(row)) => {
                     let at = time.map_or(UNKNOWN, |(time, _)| time(&row).micros());
                     let stamp = match (time, inlet.event_time_max) {
-                        (Some((_, Lag(lag))), Some(max)) => {
-                            max.saturating_sub(i64::try_from(lag.as_micros()).unwrap_or(i64::MAX)).max(floor)
-                        }
+                        (Some((_, lag)), Some(max)) => max.saturating_sub(*lag).max(floor),
                         _ => floor,
                     };
                     if time.is_some() {
                         inlet.event_time_max = Some(inlet.event_time_max.map_or(at, |max| max.max(at)));
                     }
                     let pos = Pos::new(inlet.decl.inlet, raw.offset);
-                    chunk.push(Rec { at, stamp, pos, row });
-                    if chunk.len() >= CHUNK {
-                        input.send_batch(chunk);
-                    }
+                    tap.push(Rec { at, stamp, pos, row });
                     Ok(())
                 }
                 Ok(None) => Ok(()),

@@ -2,6 +2,7 @@
 
 use super::context::Flow;
 use super::plan::{KeptPlan, Place};
+use super::tap::Tap;
 use super::{KeyedTable, Origin, Rec, Table};
 use crate::ids::Tick;
 use crate::operators::aggregate::{Accumulate, Aggregate};
@@ -11,6 +12,7 @@ use crate::operators::upsert::Newest;
 use crate::operators::window::{Cut, Windowed, Windows, windowed};
 use crate::row::Row;
 use crate::ticks::view::Sources;
+use std::cell::OnceCell;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
@@ -21,7 +23,17 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::core::Concat;
 use timely::dataflow::operators::generic::Operator;
 
+/// Where a stream's records are.
+enum Rows<'s, D: 'static> {
+    /// In a source's loop still, and as a stream of the dataflow once somebody asked for that.
+    Tap(Rc<Tap<D>>, Rc<OnceCell<StreamVec<'s, Tick, Rec<D>>>>),
+    /// On an edge of the dataflow.
+    Edge(StreamVec<'s, Tick, Rec<D>>),
+}
+
 /// Records as they arrive: append-only and not kept. A cheap clone.
+///
+/// Steps without state directly behind a source run inside the source's loop: a row that they drop is never moved.
 ///
 /// ```
 /// use tidemark::flow::{Flow, endpoint::kafka};
@@ -46,7 +58,7 @@ use timely::dataflow::operators::generic::Operator;
 /// ```
 pub struct Stream<'s, D: 'static> {
     pub(crate) flow: Flow<'s>,
-    pub(crate) inner: StreamVec<'s, Tick, Rec<D>>,
+    rows: Rows<'s, D>,
     /// Its event time.
     pub(crate) sources: Sources,
     pub(crate) made_by: &'static str,
@@ -54,8 +66,12 @@ pub struct Stream<'s, D: 'static> {
 
 impl<D: Clone + 'static> Clone for Stream<'_, D> {
     fn clone(&self) -> Self {
-        let (flow, inner) = (self.flow.clone(), self.inner.clone());
-        Stream { flow, inner, sources: Rc::clone(&self.sources), made_by: self.made_by }
+        let rows = match &self.rows {
+            Rows::Tap(tap, edge) => Rows::Tap(Rc::clone(tap), Rc::clone(edge)),
+            Rows::Edge(edge) => Rows::Edge(edge.clone()),
+        };
+        let (flow, sources) = (self.flow.clone(), Rc::clone(&self.sources));
+        Stream { flow, rows, sources, made_by: self.made_by }
     }
 }
 
@@ -66,7 +82,29 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
         sources: Sources,
         made_by: &'static str,
     ) -> Self {
-        Stream { flow: flow.clone(), inner, sources, made_by }
+        Stream { flow: flow.clone(), rows: Rows::Edge(inner), sources, made_by }
+    }
+
+    /// The records of a source, of which nothing enters the dataflow until somebody asks for it.
+    pub(crate) fn tapped(
+        flow: &Flow<'s>,
+        tap: Rc<Tap<D>>,
+        sources: Sources,
+        made_by: &'static str,
+    ) -> Self {
+        Stream { flow: flow.clone(), rows: Rows::Tap(tap, Rc::default()), sources, made_by }
+    }
+
+    /// The records as a stream of the dataflow.
+    pub(crate) fn inner(&self) -> StreamVec<'s, Tick, Rec<D>> {
+        match &self.rows {
+            Rows::Tap(tap, edge) => edge.get_or_init(|| tap.out(&self.flow, |rec| rec)).clone(),
+            Rows::Edge(edge) => edge.clone(),
+        }
+    }
+
+    fn behind<E: Clone + 'static>(&self, tap: Rc<Tap<E>>, made_by: &'static str) -> Stream<'s, E> {
+        Stream::tapped(&self.flow, tap, Rc::clone(&self.sources), made_by)
     }
 
     fn step<E: Clone + 'static>(
@@ -74,7 +112,7 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
         name: &'static str,
         mut each: impl FnMut(Rec<D>, &mut dyn FnMut(Rec<E>)) + 'static,
     ) -> Stream<'s, E> {
-        let inner = self.inner.clone().unary::<CapacityContainerBuilder<Vec<Rec<E>>>, _, _, _>(
+        let inner = self.inner().unary::<CapacityContainerBuilder<Vec<Rec<E>>>, _, _, _>(
             Pipeline,
             name,
             move |_, _| {
@@ -93,6 +131,9 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
 
     /// Each row replaced by what `logic` gives for it.
     pub fn map<E: Clone + 'static>(&self, logic: impl Fn(&D) -> E + 'static) -> Stream<'s, E> {
+        if let Rows::Tap(tap, _) = &self.rows {
+            return self.behind(tap.flat_map(move |row| Some(logic(row))), "map");
+        }
         self.step("map", move |rec, give| {
             let row = logic(&rec.row);
             give(rec.with(row));
@@ -101,6 +142,9 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
 
     /// The rows for which `logic` is true.
     pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Stream<'s, D> {
+        if let Rows::Tap(tap, _) = &self.rows {
+            return self.behind(tap.filter(logic), "filter");
+        }
         self.step("filter", move |rec, give| {
             if logic(&rec.row) {
                 give(rec);
@@ -113,6 +157,9 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
         &self,
         logic: impl Fn(&D) -> I + 'static,
     ) -> Stream<'s, I::Item> {
+        if let Rows::Tap(tap, _) = &self.rows {
+            return self.behind(tap.flat_map(logic), "flat_map");
+        }
         self.step("flat_map", move |rec, give| {
             for row in logic(&rec.row) {
                 give(rec.with(row));
@@ -124,7 +171,7 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     #[must_use]
     pub fn union(&self, other: &Stream<'s, D>) -> Stream<'s, D> {
         let sources = self.sources.union(&other.sources);
-        let inner = self.inner.clone().concat(other.inner.clone());
+        let inner = self.inner().concat(other.inner());
         Stream::new(&self.flow, inner, Rc::new(sources), "union")
     }
 }
@@ -205,7 +252,10 @@ impl<'s, D: Row> Stream<'s, D> {
         &self,
         logic: impl Fn(Rec<D>) -> P + 'static,
     ) -> StreamVec<'s, Tick, P> {
-        self.inner.clone().unary::<CapacityContainerBuilder<Vec<P>>, _, _, _>(
+        if let Rows::Tap(tap, _) = &self.rows {
+            return tap.out(&self.flow, logic);
+        }
+        self.inner().unary::<CapacityContainerBuilder<Vec<P>>, _, _, _>(
             Pipeline,
             "Key",
             move |_, _| {

@@ -15,6 +15,9 @@ pub(crate) trait SourceTask {
     /// The source's name.
     fn name(&self) -> &str;
 
+    /// Whether anything of the dataflow takes its rows.
+    fn feeds(&self) -> bool;
+
     /// Opens the worker's reader.
     fn open(&mut self, transport: &dyn Transport, waker: Waker) -> Result<()>;
 
@@ -135,6 +138,14 @@ impl SinkPort {
         peers: usize,
     ) -> Result<Vec<(Lane, Vec<sinks::Row>)>> {
         let rows = self.pending.borrow_mut().remove(&tick).unwrap_or_default();
+        if self.lanes == 1 {
+            let rows = if index == 0 {
+                vec![(Lane(0), crate::flow::order_rows(self, tick, rows)?)]
+            } else {
+                Vec::new()
+            };
+            return Ok(rows);
+        }
         let mut lanes: BTreeMap<Lane, Vec<OutRow>> = (0..self.lanes)
             .filter(|lane| usize::from(*lane) % peers == index)
             .map(|lane| (Lane(lane), Vec::new()))

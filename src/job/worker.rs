@@ -97,12 +97,14 @@ impl Running {
             written: setup.written.clone(),
             lanes: setup.sinks.iter().map(|(name, sink)| (name.clone(), sink.lanes)).collect(),
             plan: RefCell::default(),
+            pulse: RefCell::default(),
             live_rows: RefCell::default(),
         });
         let probe = probe::Handle::new();
         worker.dataflow_named("main", |scope| {
             let flow = Flow::new(scope, Rc::clone(&context), probe.clone());
             (setup.build)(&flow);
+            flow.built();
         });
         let thread = std::thread::current();
         let waker: Waker = Arc::new(move || thread.unpark());
@@ -157,6 +159,7 @@ impl Running {
         for source in self.context.sources.borrow_mut().iter_mut() {
             source.close_tick(tick + 1);
         }
+        self.beat(tick + 1);
         Ok(())
     }
 
@@ -291,8 +294,15 @@ impl Running {
             }
             ranges.extend(source.close_tick(tick + 1));
         }
+        self.beat(tick + 1);
         self.control.read(ranges, tick + 1);
         Ok(())
+    }
+
+    fn beat(&self, next: Tick) {
+        if let Some(pulse) = &mut *self.context.pulse.borrow_mut() {
+            pulse.advance_to(next);
+        }
     }
 
     /// Notes which ticks are through the main dataflow.
