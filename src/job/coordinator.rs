@@ -48,7 +48,9 @@ pub(crate) struct Coordinator {
     decided: BTreeMap<String, i64>,
     last_opening: Instant,
     next_due: Duration,
-    tick_cost: Duration,
+    interval: Duration,
+    /// What each worker had idled when the last tick was opened.
+    idled: Vec<Duration>,
     /// When the newest snapshot was decided, and what has come since.
     snapshot_at: Instant,
     since: Since,
@@ -101,7 +103,8 @@ impl Coordinator {
             decided: setup.watermarks.clone(),
             last_opening: now,
             next_due: Duration::ZERO,
-            tick_cost: Duration::ZERO,
+            interval: setup.bounds.interval_min,
+            idled: setup.idle.all(),
             snapshot_at: now,
             since: Since::start(),
             memory: Pressure::new(setup.memory_budget),
@@ -340,8 +343,9 @@ impl Coordinator {
             self.setup.sinks.values().map(|sink| sink.outstanding()).max().unwrap_or(0);
         let facts = Facts {
             ready: gathered_ready || moved || commanded || self.opened == self.end,
+            full: control.gathered.borrow().full >= self.opened,
             since_last: clock::instant() - self.last_opening,
-            interval: interval(bounds, self.tick_cost),
+            interval: self.interval,
             ahead: self.opened.saturating_sub(complete),
             durable_ahead: self.opened.saturating_sub(self.counted),
             sink_bytes,
@@ -482,9 +486,19 @@ impl Coordinator {
         }
         self.opened = opening.decision.tick;
         self.decided.clone_from(&opening.decision.watermarks);
-        self.last_opening = clock::instant();
+        self.adapt();
         self.openings.push_back(opening.clone());
         control.open(opening);
+    }
+
+    /// Adapts the interval to how busy the workers were since the last opening.
+    fn adapt(&mut self) {
+        let (now, idled) = (clock::instant(), self.setup.idle.all());
+        let idle = idled.iter().zip(&self.idled).map(|(now, then)| now.saturating_sub(*then));
+        let (idle, all) = (idle.min().unwrap_or_default(), now - self.last_opening);
+        let busy = 1.0 - idle.as_secs_f64() / all.as_secs_f64().max(1e-9);
+        self.interval = interval(&self.setup.bounds, self.interval, busy);
+        (self.last_opening, self.idled) = (now, idled);
     }
 
     fn open_manual(&mut self, control: &mut Control) -> bool {

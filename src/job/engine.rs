@@ -16,7 +16,7 @@ use super::observe::Observer;
 use super::pace::Bounds;
 use super::patience::persist;
 use super::ports::InletAt;
-use super::setup::{Board, JobEvent, Pacing, Setup, Wake};
+use super::setup::{Board, Idle, JobEvent, Pacing, Setup, Wake};
 use super::shared::Shared;
 use super::traces::TraceMeter;
 use super::upgrade::{self, Beginning};
@@ -772,6 +772,7 @@ fn launch(
         exit_when_finished: options.exit_when_finished,
         wall,
         wake,
+        idle: Idle::new(options.workers),
         observer,
     });
     super::discovery::start(&setup, &events, options.discovery);

@@ -24,6 +24,8 @@ pub struct Bounds {
 pub(crate) struct Facts {
     /// Whether a worker has something in the open tick, or a watermark moved, or a command waits.
     pub(crate) ready: bool,
+    /// Whether the open tick takes no more on a worker.
+    pub(crate) full: bool,
     /// Time since the last opening.
     pub(crate) since_last: Duration,
     /// The interval in force.
@@ -79,17 +81,34 @@ pub(crate) fn pace(bounds: &Bounds, facts: &Facts) -> Pace {
     if facts.memory_percent >= MEMORY_PERCENT_MAX {
         return Pace::Held(Window::Memory);
     }
-    let due = if facts.ready { facts.interval } else { bounds.heartbeat };
+    let due = match (facts.full, facts.ready) {
+        (true, _) => Duration::ZERO,
+        (false, true) => facts.interval,
+        (false, false) => bounds.heartbeat,
+    };
     match due.checked_sub(facts.since_last) {
         None | Some(Duration::ZERO) => Pace::Open,
         Some(left) => Pace::Wait(left),
     }
 }
 
-/// The interval that keeps the fixed cost of ticks below a fifth of worker time: at least five times what a tick lately cost
-/// beside its records, within the bounds.
-pub(crate) fn interval(bounds: &Bounds, tick_cost: Duration) -> Duration {
-    (tick_cost * 5).clamp(bounds.interval_min, bounds.interval_max)
+/// Above this share of its time a worker is loaded: fewer, larger ticks leave it more for records.
+const LOADED: f64 = 0.85;
+/// Below this share there is time for smaller ticks.
+const QUIET: f64 = 0.5;
+
+/// The next interval: under load ticks grow, when quiet they are small. `busy` is the share of time that the busiest worker was not
+/// parked since the last tick was opened. So the fixed cost of ticks, which is some of what a worker is busy with, falls until they no
+/// longer load it or the greatest interval is reached.
+pub(crate) fn interval(bounds: &Bounds, current: Duration, busy: f64) -> Duration {
+    let next = if busy > LOADED {
+        current * 2
+    } else if busy < QUIET {
+        current / 2
+    } else {
+        current
+    };
+    next.clamp(bounds.interval_min, bounds.interval_max)
 }
 
 #[cfg(test)]

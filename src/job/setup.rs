@@ -155,7 +155,32 @@ pub(crate) struct Setup {
     pub(crate) exit_when_finished: bool,
     pub(crate) wall: Arc<dyn Wall>,
     pub(crate) wake: Wake,
+    pub(crate) idle: Idle,
     pub(crate) observer: Arc<super::observe::Observer>,
+}
+
+/// For how long each worker has been parked, or would have been.
+pub(crate) struct Idle {
+    micros: Vec<AtomicU64>,
+}
+
+impl Idle {
+    /// Nobody was idle yet.
+    pub(crate) fn new(workers: usize) -> Idle {
+        Idle { micros: std::iter::repeat_with(AtomicU64::default).take(workers).collect() }
+    }
+
+    /// Worker `index` was idle for so long.
+    pub(crate) fn add(&self, index: usize, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.micros[index].fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// All of them, by worker.
+    pub(crate) fn all(&self) -> Vec<Duration> {
+        let all = self.micros.iter().map(|m| Duration::from_micros(m.load(Ordering::Relaxed)));
+        all.collect()
+    }
 }
 
 /// Wakes the workers of a process.

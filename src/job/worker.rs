@@ -50,6 +50,7 @@ struct Open {
     opening: Opening,
     left: Budget,
     told: bool,
+    told_full: bool,
 }
 
 struct Running {
@@ -183,8 +184,13 @@ impl Running {
             }
             busy |= self.turn_ticks()?;
             busy |= self.read()?;
-            let park = if busy { Duration::ZERO } else { self.park() };
-            worker.step_or_park(Some(park));
+            if busy {
+                worker.step();
+            } else {
+                let since = clock::instant();
+                worker.step_or_park(Some(self.park()));
+                self.setup.idle.add(self.index, clock::instant() - since);
+            }
             // An operator leaves its error before its frontier moves: a tick that went wrong anywhere is neither kept nor shown.
             if self.setup.is_over() {
                 break;
@@ -251,7 +257,7 @@ impl Running {
         } else {
             left
         };
-        self.open = Some(Open { opening, left, told: false });
+        self.open = Some(Open { opening, left, told: false, told_full: false });
         Ok(())
     }
 
@@ -279,6 +285,10 @@ impl Running {
         } else if any && !open.told {
             open.told = true;
             self.control.ready();
+            return Ok(true);
+        }
+        if full && !std::mem::replace(&mut open.told_full, true) {
+            self.control.full();
             return Ok(true);
         }
         Ok(more && !full)

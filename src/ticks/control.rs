@@ -39,8 +39,10 @@ pub(crate) struct Opening {
 /// What a worker tells worker 0 about a tick.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// There is something in the tick, or it is full.
+    /// There is something in the tick.
     Ready,
+    /// The worker's share of the tick's records or bytes is used up.
+    Full,
     /// What the worker read in it; its last word on the tick.
     Read(Vec<Range>),
 }
@@ -52,6 +54,8 @@ pub(crate) struct Gathered {
     pub(crate) ranges: BTreeMap<Tick, Vec<Range>>,
     /// The greatest tick for which a worker is ready.
     pub(crate) ready: Tick,
+    /// The greatest tick that is full on a worker.
+    pub(crate) full: Tick,
 }
 
 /// A worker's ends of the control dataflows.
@@ -96,6 +100,7 @@ impl Control {
                                 for report in rows.drain(..) {
                                     match report {
                                         Report::Ready => gathered.ready = gathered.ready.max(tick),
+                                        Report::Full => gathered.full = gathered.full.max(tick),
                                         Report::Read(ranges) => {
                                             gathered.ranges.entry(tick).or_default().extend(ranges);
                                         }
@@ -161,9 +166,15 @@ impl Control {
         !self.openings.borrow().is_empty()
     }
 
-    /// Tells worker 0 that `tick` is worth closing.
+    /// Tells worker 0 that the open tick is worth closing.
     pub(crate) fn ready(&mut self) {
         self.ranges.send(Report::Ready);
+        self.ranges.flush();
+    }
+
+    /// Tells worker 0 that the open tick takes no more on this worker.
+    pub(crate) fn full(&mut self) {
+        self.ranges.send(Report::Full);
         self.ranges.flush();
     }
 

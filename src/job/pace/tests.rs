@@ -16,6 +16,7 @@ fn bounds() -> Bounds {
 fn facts() -> Facts {
     Facts {
         ready: false,
+        full: false,
         since_last: Duration::ZERO,
         interval: 2 * MS,
         ahead: 1,
@@ -31,13 +32,14 @@ fn opens_when_ready_and_due_and_at_the_heartbeat_otherwise() {
     check(facts(), Pace::Wait(500 * MS));
     check(Facts { ready: true, ..facts() }, Pace::Wait(2 * MS));
     check(Facts { ready: true, since_last: 2 * MS, ..facts() }, Pace::Open);
+    check(Facts { full: true, ..facts() }, Pace::Open);
     check(Facts { since_last: 499 * MS, ..facts() }, Pace::Wait(MS));
     check(Facts { since_last: 500 * MS, ..facts() }, Pace::Open);
 }
 
 #[test]
 fn a_full_window_holds_whatever_is_ready() {
-    let ready = Facts { ready: true, since_last: 900 * MS, ..facts() };
+    let ready = Facts { ready: true, full: true, since_last: 900 * MS, ..facts() };
     let check = |facts: Facts, expected| assert_eq!(pace(&bounds(), &facts), expected, "{facts:?}");
     check(Facts { ahead: 8, ..ready }, Pace::Held(Window::Dataflow));
     check(Facts { durable_ahead: 16, ..ready }, Pace::Held(Window::Log));
@@ -48,8 +50,16 @@ fn a_full_window_holds_whatever_is_ready() {
 }
 
 #[test]
-fn the_interval_keeps_ticks_below_a_fifth_of_the_time() {
-    assert_eq!(interval(&bounds(), Duration::from_micros(50)), MS);
-    assert_eq!(interval(&bounds(), 3 * MS), 15 * MS);
-    assert_eq!(interval(&bounds(), 90 * MS), 100 * MS);
+fn ticks_grow_under_load_and_shrink_when_it_is_quiet() {
+    let check = |current: Duration, busy, next| {
+        assert_eq!(interval(&bounds(), current, busy), next, "{current:?} at {busy}");
+    };
+    check(Duration::ZERO, 0.1, MS);
+    check(MS, 0.1, MS);
+    check(MS, 0.7, MS);
+    check(MS, 0.99, 2 * MS);
+    check(64 * MS, 0.99, 100 * MS);
+    check(100 * MS, 0.99, 100 * MS);
+    check(64 * MS, 0.7, 64 * MS);
+    check(64 * MS, 0.2, 32 * MS);
 }
