@@ -406,6 +406,13 @@ impl<K, D, A> Clone for Accumulate<K, D, A> {
     }
 }
 
+impl<K, D, A: Aggregate<D>> Accumulate<K, D, A> {
+    /// Takes a record in that is only lent.
+    pub(crate) fn add(&self, state: &mut Option<A::State>, rec: &Rec<D>) -> Result<()> {
+        self.aggregate.add(state.get_or_insert_with(|| self.aggregate.zero()), rec)
+    }
+}
+
 impl<K: Row, D: timely::ExchangeData, A: Aggregate<D>> Logic for Accumulate<K, D, A> {
     type Key = K;
     type In = D;
@@ -413,7 +420,7 @@ impl<K: Row, D: timely::ExchangeData, A: Aggregate<D>> Logic for Accumulate<K, D
     type Out = A::Out;
 
     fn apply(&self, state: &mut Option<A::State>, rec: Rec<D>) -> Result<()> {
-        self.aggregate.add(state.get_or_insert_with(|| self.aggregate.zero()), &rec)
+        self.add(state, &rec)
     }
 
     fn output(&self, state: &A::State) -> Option<A::Out> {

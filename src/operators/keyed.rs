@@ -118,6 +118,24 @@ impl<L: Logic> Slots<L> {
         })
     }
 
+    /// Step 1 for a key that is only lent: `change` is given what the logic is, and the state.
+    pub(crate) fn change(
+        &mut self,
+        uid: &str,
+        key: &L::Key,
+        change: impl FnOnce(&L, &mut Option<L::State>) -> Result<()>,
+    ) -> Result<()> {
+        let at = match self.index.get(key) {
+            Some(&at) => at,
+            None => self.slot(key.clone()),
+        };
+        self.touch(at);
+        let slot = self.slots[at as usize].as_mut().expect("an indexed slot is filled");
+        change(&self.logic, &mut slot.state).map_err(|error| {
+            error.at(format_args!("kept state {uid:?}, key {}", crate::row::show(&slot.key)))
+        })
+    }
+
     /// Puts a restored state in place; its key counts as changed, so that its row is shown.
     pub(crate) fn put(&mut self, key: L::Key, state: L::State) {
         let at = self.slot(key);

@@ -98,6 +98,14 @@ impl Cut {
     /// Windows that can be built with when the right ones are refused anyway.
     pub(crate) const ANY: Cut = Cut { size: 1, slide: 1 };
 
+    /// The times around `at` that fall into the same windows.
+    fn around(self, at: i64) -> std::ops::Range<i64> {
+        let last = at - at.rem_euclid(self.slide);
+        // Within a slide, a window that is no multiple of it ends.
+        let end = last + (self.size - 1).rem_euclid(self.slide) + 1;
+        if at < end { last..end } else { end..last + self.slide }
+    }
+
     /// The begins of the windows that hold `at`, ascending.
     fn of(self, at: i64) -> impl Iterator<Item = i64> {
         let last = at - at.rem_euclid(self.slide);
@@ -205,17 +213,39 @@ impl<K: Row, D: Row, A: Aggregate<D>> Panes<K, D, A> {
         self.open.entry(start).or_insert_with(|| Slots::new(self.logic.clone()))
     }
 
-    fn apply(&mut self, failure: &Failure, rows: impl Iterator<Item = (K, Rec<D>)>) {
-        let uid = self.shape.uid.clone();
+    /// Takes records in, run by run of records that fall into the same windows, so that each window is looked up once a run.
+    fn apply(&mut self, failure: &Failure, rows: &[(K, Rec<D>)]) {
+        let mut rest = rows;
+        while let Some((_, first)) = rest.first() {
+            let around = self.shape.windows.around(first.at);
+            let length = rest.iter().take_while(|(_, rec)| around.contains(&rec.at)).count();
+            let (run, after) = rest.split_at(length);
+            for start in self.shape.windows.of(first.at) {
+                self.apply_to(start, failure, run);
+            }
+            rest = after;
+        }
+    }
+
+    fn apply_to(&mut self, start: i64, failure: &Failure, rows: &[(K, Rec<D>)]) {
+        let (end, deadline) = (start + self.shape.windows.size, self.shape.deadline(start));
+        // A window of which all records are late is not opened again.
+        let mut pane = rows.iter().any(|(_, rec)| rec.stamp < deadline).then(|| {
+            self.touched.insert(start);
+            self.open.entry(start).or_insert_with(|| Slots::new(self.logic.clone()))
+        });
         for (key, rec) in rows {
-            for start in self.shape.windows.of(rec.at) {
-                let late_micros = rec.stamp.saturating_sub(self.shape.deadline(start));
-                if late_micros >= 0 {
-                    let (end, row) = (time(start + self.shape.windows.size), rec.row.clone());
-                    let row = Late { row, start: time(start), end, late_micros };
-                    self.late.push(rec.with(row));
-                } else if let Err(error) = self.pane(start).apply(&uid, key.clone(), rec.clone()) {
-                    failure.fail(error);
+            let late_micros = rec.stamp.saturating_sub(deadline);
+            match &mut pane {
+                Some(pane) if late_micros < 0 => {
+                    let add = |logic: &Accumulate<K, D, A>, state: &mut _| logic.add(state, rec);
+                    if let Err(error) = pane.change(&self.shape.uid, key, add) {
+                        failure.fail(error);
+                    }
+                }
+                _ => {
+                    let (row, start, end) = (rec.row.clone(), time(start), time(end));
+                    self.late.push(rec.with(Late { row, start, end, late_micros }));
                 }
             }
         }
@@ -292,7 +322,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
                 if tick > current {
                     stash.entry(tick).or_default().append(rows);
                 } else {
-                    panes.apply(&context.failure, rows.drain(..));
+                    panes.apply(&context.failure, rows);
                 }
             });
             let frontier = frontier_of(frontiers);
@@ -350,10 +380,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
                     break;
                 }
                 current += 1;
-                panes.apply(
-                    &context.failure,
-                    stash.remove(&current).unwrap_or_default().into_iter(),
-                );
+                panes.apply(&context.failure, &stash.remove(&current).unwrap_or_default());
             }
             if let Some(held) = capabilities.as_mut() {
                 held.iter_mut().filter(|c| current > *c.time()).for_each(|c| c.downgrade(&current));
@@ -370,3 +397,6 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
         late: Stream::new(flow, late, sources, "late records"),
     }
 }
+
+#[cfg(test)]
+mod tests;
