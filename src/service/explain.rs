@@ -91,5 +91,6 @@ fn sink_text(connector: &SinkConnector) -> String {
         }
         SinkConnector::File(file) => format!("files in {}", file.path),
         SinkConnector::Stdout => "standard output".to_owned(),
+        SinkConnector::Blackhole => "nowhere".to_owned(),
     }
 }
