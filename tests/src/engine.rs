@@ -139,7 +139,7 @@ impl Engine {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-        command.env("RUST_LOG", format!("{wanted},{TARGET}=info"));
+        command.env("RUST_LOG", format!("{wanted},{TARGET}=debug"));
         let mut child = process::spawn(command)?;
         let (stderr, stdout) = (Lines::new(), Lines::new());
         stderr.follow(child.stderr.take().expect("is piped"));
