@@ -36,6 +36,8 @@ pub struct Plan {
     pub kills: usize,
     /// How many of them must have hit what.
     pub quota: Tally,
+    /// Whether too few fail the run. What a kill hits is a matter of microseconds on the machine; a short run aims, and tells.
+    pub quota_is_due: bool,
     /// How many recoveries must have begun at a snapshot. How many can depends on how long an engine lives between two kills.
     pub from_snapshots: usize,
     /// At how many ticks, drawn by the seed, components are compared, beside the ticks around each restart.
@@ -63,6 +65,7 @@ impl Plan {
             per_second,
             kills,
             quota,
+            quota_is_due: true,
             from_snapshots: kills / 2,
             component_ticks: 200,
             broker_kills: 0,
@@ -84,6 +87,7 @@ impl Plan {
             per_second,
             kills,
             quota,
+            quota_is_due: false,
             from_snapshots: 1,
             component_ticks,
             queries,
@@ -177,7 +181,7 @@ pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
             plan.from_snapshots
         )));
     }
-    if !tally.reaches(&plan.quota) {
+    if plan.quota_is_due && !tally.reaches(&plan.quota) {
         return Err(Failure(format!(
             "too few kills hit what they must: {tally}; wanted {}",
             plan.quota
