@@ -132,10 +132,18 @@ impl Counted {
         }
     }
 
-    /// Records read in the ticks from `first` to `last`.
-    pub fn records_between(&self, first: u64, last: u64) -> u64 {
-        let ticks = if first <= last { Some(self.ticks.range(first..=last)) } else { None };
-        ticks.into_iter().flatten().map(|(_, tick)| tick.records).sum()
+    /// Records read in the ticks from `first` to `last`; `None` if one of them is not here.
+    pub fn records_between(&self, first: u64, last: u64) -> Option<u64> {
+        (first..=last).map(|tick| Some(self.ticks.get(&tick)?.records)).sum()
+    }
+
+    /// With the ticks that were in the same log earlier, before its head was cut.
+    #[must_use]
+    pub fn after(mut self, earlier: &Counted) -> Counted {
+        for (tick, read) in &earlier.ticks {
+            self.ticks.entry(*tick).or_insert_with(|| read.clone());
+        }
+        self
     }
 
     /// The sum of all next offsets after tick `last`: what a replay from the start would read.

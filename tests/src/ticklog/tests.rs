@@ -30,8 +30,9 @@ fn only_what_counts_counts() {
     assert_eq!(counted.snapshots, BTreeSet::from([(1, 1)]));
     assert_eq!(counted.ticks.keys().copied().collect::<Vec<_>>(), [1, 2]);
     assert_eq!(counted.ticks[&2].next, BTreeMap::from([(0, 9), (1, 2)]));
-    assert_eq!((counted.records_between(1, 2), counted.records_between(2, 9)), (9, 1));
-    assert_eq!((counted.records_between(3, 2), counted.records_until(1)), (0, 9));
+    assert_eq!((counted.records_between(1, 2), counted.records_between(2, 2)), (Some(9), Some(1)));
+    assert_eq!((counted.records_between(2, 3), counted.records_between(3, 2)), (None, Some(0)));
+    assert_eq!(counted.records_until(1), 9);
     assert_eq!((counted.records_until(0), counted.records_until(5)), (0, 11));
     assert!(Counted::read(b"something else").is_err());
     assert!(Counted::read(&log(&["no json"])).is_err());
@@ -46,6 +47,12 @@ fn a_cut_log_begins_with_its_state() {
     let counted = counted.unwrap();
     assert_eq!((counted.generation, counted.tick), (3, 11));
     assert_eq!(counted.snapshots, BTreeSet::from([(2, 8)]));
+    assert_eq!(counted.records_between(10, 11), None);
+    let earlier = Counted::read(&log(&[
+        r#"{"type":"open","generation":1}"#,
+        r#"{"type":"tick","generation":1,"tick":10,"ranges":[{"inlet":0,"to":7,"records":6}]}"#,
+    ]));
+    assert_eq!(counted.after(&earlier.unwrap()).records_between(10, 11), Some(6));
 }
 
 #[test]
