@@ -42,7 +42,7 @@ extern crate self as tidemark;
 /// What `#[derive(Row)]` writes calls. Not for anybody else.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::row::derived::{clone, cmp, eq, hash};
+    pub use crate::row::derived::{clone, cmp, deserialize_bytes, eq, hash, serialize_bytes};
     pub use serde;
     pub use std::vec::Vec;
 }

@@ -1,5 +1,8 @@
 //! serde's two traits, written by serde's own derive on a hidden mirror of the type (`#[serde(remote = ..)]`), so that every
 //! `#[serde(..)]` attribute works and the user's crate needs no serde. No other trait.
+//!
+//! Those attributes are for people's formats. From process to process a row goes as its own bytes ([`Row::encode`]): a format that does
+//! not describe itself can't tell what a tag, a default or a field that is left out means.
 
 use crate::input::{Input, Shape};
 use proc_macro2::TokenStream;
@@ -7,6 +10,7 @@ use quote::quote;
 use syn::{Attribute, Fields};
 
 /// The mirror and the two implementations that go through it.
+#[expect(clippy::too_many_lines, reason = "the shape of what is generated, in one piece")]
 pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
     let manual = |name: &str| input.attributes.manual.iter().any(|manual| manual == name);
     let mut derives = Vec::new();
@@ -22,11 +26,28 @@ pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
     let mirror = mirror(input, &derives);
     let arguments = input.generics.split_for_impl().1;
     let turbofish = arguments.as_turbofish();
+    // Both or neither: what one writes the other reads.
+    let (serialize_bytes, deserialize_bytes) = if derives.len() == 2 {
+        let serialize = quote! {
+            if !serializer.is_human_readable() {
+                return ::tidemark::__private::serialize_bytes(self, serializer);
+            }
+        };
+        let deserialize = quote! {
+            if !deserializer.is_human_readable() {
+                return ::tidemark::__private::deserialize_bytes(deserializer);
+            }
+        };
+        (serialize, deserialize)
+    } else {
+        (TokenStream::new(), TokenStream::new())
+    };
     let serialize = quote! {
         fn serialize<__S: ::tidemark::__private::serde::Serializer>(
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
+            #serialize_bytes
             __RowMirror #turbofish::serialize(self, serializer)
         }
     };
@@ -34,6 +55,7 @@ pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
         fn deserialize<__D: ::tidemark::__private::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
+            #deserialize_bytes
             __RowMirror #turbofish::deserialize(deserializer)
         }
     };
