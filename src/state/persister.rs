@@ -10,6 +10,9 @@
 //! 2. When every worker has `finished` S and the facts of S are there (they are given once S counts, PROTOCOL 7), what is
 //!    in memory is written as segments, never proportional work on a worker.
 //! 3. Then the manifest, then [`Event::Written`]; the snapshot exists once its record in the log counts (PROTOCOL 12).
+//!
+//! In a job of several processes each has a persister, which writes the segments of its own workers' changes. Only the first process's
+//! merges and writes manifests: the others tell it the names ([`Event::Part`], [`Handle::part`]).
 
 mod queue;
 mod writing;
@@ -19,8 +22,10 @@ use crate::ids::{Generation, Tick};
 use crate::state::changes::Changes;
 use crate::state::manifest::ManifestFacts;
 use crate::state::restore::Snapshot;
+use crate::state::segment::SegmentRef;
 use crate::state::store::Store;
 use queue::{Message, Queue};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,6 +47,38 @@ pub struct Settings {
     pub block_bytes: usize,
     /// Whether segments are merged beside.
     pub compaction: bool,
+    /// What of the snapshots it writes.
+    pub role: Role,
+}
+
+/// What of a job's snapshots a persister writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Manifests, which name the segments of so many other processes too.
+    Whole {
+        /// How many.
+        others: usize,
+    },
+    /// The segments of this process.
+    Part {
+        /// Its number.
+        process: usize,
+    },
+}
+
+/// What one process has written of a snapshot: the segments of its own workers' changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The snapshot's tick.
+    pub tick: Tick,
+    /// The process.
+    pub process: usize,
+    /// The place of a uid in the plan, and a segment of it; oldest first.
+    pub segments: Vec<(usize, SegmentRef)>,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their entries.
+    pub rows: u64,
 }
 
 impl Settings {
@@ -54,6 +91,7 @@ impl Settings {
             segment_bytes: 64 << 20,
             block_bytes: crate::state::segment::BLOCK_BYTES,
             compaction: true,
+            role: Role::Whole { others: 0 },
         }
     }
 }
@@ -92,6 +130,8 @@ pub enum Event {
         /// Whether a merge is under way now: a later snapshot, even one without changes, will need fewer bytes.
         merging: bool,
     },
+    /// This process's part of a snapshot is in the store.
+    Part(Part),
     /// Segments of a uid were merged; the next manifest will use the outcome.
     Merged {
         /// The uid.
@@ -219,6 +259,11 @@ impl Handle {
     /// Says that this worker has handed over every change of ticks up to `tick`, at which a snapshot is due.
     pub fn finished(&self, worker: usize, tick: Tick) {
         self.queue.push(Message::Finished(worker, tick));
+    }
+
+    /// Gives another process's part of a snapshot.
+    pub fn part(&self, part: Part) {
+        self.queue.push(Message::Part(Box::new(part)));
     }
 
     /// Gives what the log says about a snapshot's tick; only once that tick counts.

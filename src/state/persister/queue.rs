@@ -1,6 +1,6 @@
 //! What lies between workers and the persister's thread. It knows no store.
 
-use super::Counters;
+use super::{Counters, Part};
 use crate::ids::Tick;
 use crate::state::changes::Changes;
 use crate::state::compaction::Merged;
@@ -21,6 +21,7 @@ pub(super) enum Message {
     Expect(Tick),
     Finished(usize, Tick),
     Facts(Box<ManifestFacts>),
+    Part(Box<Part>),
     Merged(Box<Merged>),
 }
 

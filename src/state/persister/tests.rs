@@ -95,3 +95,40 @@ fn what_no_counted_snapshot_names_is_held() {
     let snapshot = Snapshot::load(&store, &second).unwrap();
     assert!(snapshot.manifest().segments().all(|s| held.contains(s)), "the next one builds on it");
 }
+
+#[test]
+fn a_snapshot_of_two_processes_waits_for_both_and_holds_the_rows_of_both() {
+    let store = Store::in_memory().unwrap();
+    let whole = Settings { role: Role::Whole { others: 1 }, ..small(1) };
+    let part = Settings { role: Role::Part { process: 1 }, ..small(1) };
+    let mut first = World::start(&store, whole, &["a", "b"], 1, None);
+    let mut second = World::start(&store, part, &["a", "b"], 1, None);
+    first.buffers[0].put(0, 1, |k| k.push(1), |v| v.push(1));
+    second.buffers[0].put(0, 1, |k| k.push(2), |v| v.push(2));
+    // So much that some of it is written before the snapshot is due.
+    for row in 0..100_u8 {
+        second.buffers[0].put(1, 1, |k| k.push(row), |v| v.extend([row; 40]));
+        second.hand_over(0);
+    }
+    first.request(1);
+    second.request(1);
+    let part = loop {
+        match second.events.recv().unwrap() {
+            Event::Part(part) => break part,
+            other => {
+                assert!(!matches!(other, Event::Written { .. } | Event::Failed(_)), "{other:?}")
+            }
+        }
+    };
+    assert_eq!((part.tick, part.process, part.rows), (1, 1, 101));
+    assert!(first.events.try_recv().is_err(), "it waits for the other process");
+    let json = serde_json::to_string(&part).unwrap();
+    first.persister.handle().part(serde_json::from_str(&json).unwrap());
+    let manifest = first.written(1).unwrap();
+    let snapshot = Snapshot::load(&store, &manifest).unwrap();
+    snapshot.verify().unwrap();
+    let count = |uid| snapshot.rows(uid, 0, 1).unwrap().map(Result::unwrap).count();
+    assert_eq!((count("a"), count("b")), (2, 100));
+    let held = first.persister.handle().held();
+    assert!(part.segments.iter().all(|(_, segment)| held.contains(&segment.name)));
+}

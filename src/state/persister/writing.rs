@@ -1,7 +1,7 @@
 //! The persister's thread: buckets of changes, and the writing of segments and manifests.
 
 use super::queue::Message;
-use super::{Event, Handle, Kept, Settings};
+use super::{Event, Handle, Kept, Part, Role, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::ids::Tick;
 use crate::state::bucket::{Bucket, Drained};
@@ -38,6 +38,8 @@ struct Expected {
     /// Changes of ticks up to the snapshot's, above the one before.
     bucket: Bucket,
     finished: BTreeSet<usize>,
+    /// What other processes have written of it, by their numbers.
+    parts: BTreeMap<usize, Part>,
     facts: Option<Box<ManifestFacts>>,
     written: Written,
 }
@@ -88,7 +90,8 @@ impl Writing {
                 handle.queue.hold(state.segments.iter().map(|s| s.name.clone()));
             }
         }
-        let compactor = if settings.compaction {
+        let merges = settings.compaction && matches!(settings.role, Role::Whole { .. });
+        let compactor = if merges {
             let queue = std::sync::Arc::clone(&handle.queue);
             let done = move |merged| queue.push(Message::Merged(Box::new(merged)));
             Some(Compactor::start(Box::new(done))?)
@@ -153,6 +156,14 @@ impl Writing {
                 }
                 self.write_due()
             }
+            Message::Part(part) => {
+                self.expect(part.tick)?;
+                self.handle.queue.hold(part.segments.iter().map(|(_, s)| s.name.clone()));
+                if let Some(expected) = self.expected.get_mut(&part.tick) {
+                    expected.parts.insert(part.process, *part);
+                }
+                self.write_due()
+            }
             Message::Merged(merged) => {
                 self.merged(*merged)?;
                 self.compact();
@@ -174,7 +185,13 @@ impl Writing {
         }
         let bucket = std::mem::replace(&mut self.open, Bucket::new(self.kept.len()));
         let written = std::mem::take(&mut self.open_written);
-        let expected = Expected { bucket, finished: BTreeSet::new(), facts: None, written };
+        let expected = Expected {
+            bucket,
+            finished: BTreeSet::new(),
+            parts: BTreeMap::new(),
+            facts: None,
+            written,
+        };
         self.expected.insert(tick, expected);
         self.last = tick;
         Ok(())
@@ -267,13 +284,41 @@ impl Writing {
     fn write_due(&mut self) -> Result<(), Stop> {
         while let Some(entry) = self.expected.first_entry() {
             let expected = entry.get();
-            if expected.finished.len() < self.workers || expected.facts.is_none() {
+            if expected.finished.len() < self.workers {
                 break;
             }
-            let mut expected = entry.remove();
-            let Some(facts) = expected.facts.take() else { break };
-            self.write_snapshot(*facts, expected)?;
+            match self.settings.role {
+                Role::Part { process } => {
+                    let (tick, expected) = entry.remove_entry();
+                    self.write_part(process, tick, expected)?;
+                }
+                Role::Whole { others } => {
+                    if expected.parts.len() < others || expected.facts.is_none() {
+                        break;
+                    }
+                    let mut expected = entry.remove();
+                    let Some(facts) = expected.facts.take() else { break };
+                    self.write_snapshot(*facts, expected)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    fn write_part(
+        &mut self,
+        process: usize,
+        tick: Tick,
+        mut expected: Expected,
+    ) -> Result<(), Stop> {
+        let mut written = std::mem::take(&mut expected.written);
+        self.write_bucket(&mut expected.bucket, &mut written)?;
+        let Written { segments, bytes, rows } = written;
+        self.count(bytes, rows);
+        // The first process holds them from now on.
+        let names: Vec<String> = segments.iter().map(|(_, segment)| segment.name.clone()).collect();
+        self.handle.queue.release(&names);
+        (self.events)(Event::Part(Part { tick, process, segments, bytes, rows }));
         Ok(())
     }
 
@@ -281,6 +326,11 @@ impl Writing {
         let since = clock::instant();
         let mut written = std::mem::take(&mut expected.written);
         self.write_bucket(&mut expected.bucket, &mut written)?;
+        for part in std::mem::take(&mut expected.parts).into_values() {
+            written.segments.extend(part.segments);
+            written.bytes += part.bytes;
+            written.rows += part.rows;
+        }
         let changed: BTreeSet<usize> = written.segments.iter().map(|(uid, _)| *uid).collect();
         for (uid, segment) in written.segments {
             self.catalog.append(uid, segment);
@@ -303,10 +353,7 @@ impl Writing {
         written.bytes += bytes.len() as u64;
         self.put(&name, bytes)?;
 
-        let counters = &self.handle.counters;
-        counters.bytes_written.fetch_add(written.bytes, Ordering::Relaxed);
-        counters.rows_written.fetch_add(written.rows, Ordering::Relaxed);
-        counters.snapshots.fetch_add(1, Ordering::Relaxed);
+        self.count(written.bytes, written.rows);
         let seconds = clock::instant().duration_since(since).as_secs_f64();
         self.compact();
         (self.events)(Event::Written {
@@ -319,6 +366,13 @@ impl Writing {
             merging: self.catalog.merging(),
         });
         Ok(())
+    }
+
+    fn count(&self, bytes: u64, rows: u64) {
+        let counters = &self.handle.counters;
+        counters.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+        counters.rows_written.fetch_add(rows, Ordering::Relaxed);
+        counters.snapshots.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Makes the object, trying again for as long as the store fails. That it is there already with the same bytes is
