@@ -7,6 +7,7 @@ use super::shard::{Shards, TickParts};
 use crate::error::Result;
 use crate::ids::Tick;
 use crate::sources::Waker;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -22,7 +23,7 @@ const REQUESTS_PER_STEP: usize = 64;
 const FEED_ROWS_MAX: usize = 50_000;
 
 /// What an inbox answers when it has no rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// The tick is not there.
     Miss(Miss),

@@ -6,8 +6,8 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{Diff, Tick};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::ops::Bound;
@@ -20,7 +20,7 @@ impl<T: Clone + Ord + Debug + Serialize + DeserializeOwned + Send + 'static> Vie
 pub type Change<K, V> = ((K, V), Diff);
 
 /// Why a view can't be read at a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Miss {
     /// The tick has left the history.
     Gone {
@@ -35,7 +35,7 @@ pub enum Miss {
 }
 
 /// How large a view's part is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Distinct rows at the newest tick.
     pub rows: u64,
@@ -108,7 +108,8 @@ impl<V: Ord> Values<V> {
 }
 
 /// Which rows a reader wants, in the order of (key, value).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound(deserialize = "K: DeserializeOwned, V: DeserializeOwned"))]
 pub struct Span<K, V> {
     /// Where keys begin.
     pub from: Bound<K>,

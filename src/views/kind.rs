@@ -4,8 +4,8 @@
 use super::QueryError;
 use super::index::{Span, ViewRow};
 use crate::ids::{Diff, Tick};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::Bound;
@@ -56,7 +56,8 @@ pub type Plan = Box<dyn Any + Send>;
 pub type Part = Box<dyn Any + Send>;
 
 /// The rows that one worker has, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound(deserialize = "K: DeserializeOwned, V: DeserializeOwned"))]
 pub struct RowsPart<K, V> {
     /// At most as many as asked for.
     pub rows: Vec<(K, V, Diff)>,
@@ -90,7 +91,33 @@ pub trait ViewKind: Send + Sync {
     /// # Errors
     /// As [`ViewKind::page`].
     fn changes(&self, tick: Tick, parts: Vec<Part>) -> Result<Vec<String>, QueryError>;
+
+    /// A plan, rows or changes as JSON, to be sent to another process.
+    ///
+    /// # Errors
+    /// `Internal` if a row can't be written as JSON.
+    fn send(&self, what: &Sent) -> Result<String, QueryError>;
+
+    /// What [`ViewKind::send`] made a text of: a plan, rows or changes as `form` says.
+    ///
+    /// # Errors
+    /// `Internal` if the text is another's.
+    fn receive(&self, form: Form, text: &str) -> Result<Part, QueryError>;
 }
+
+/// What goes from process to process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A [`Plan`].
+    Plan,
+    /// A [`RowsPart`].
+    Rows,
+    /// The changes of one tick.
+    Changes,
+}
+
+/// One of the view's things, and which.
+pub type Sent = (Form, Part);
 
 /// A view with its types. Rows without a key are `Kind<D, ()>`.
 #[derive(Debug)]
@@ -218,9 +245,37 @@ impl<K: ViewRow, V: ViewRow> ViewKind for Kind<K, V> {
         };
         rows.iter().map(write).collect()
     }
+
+    fn send(&self, (form, what): &Sent) -> Result<String, QueryError> {
+        let text = match form {
+            Form::Plan => what.downcast_ref::<Span<K, V>>().map(serde_json::to_string),
+            Form::Rows => what.downcast_ref::<RowsPart<K, V>>().map(serde_json::to_string),
+            Form::Changes => what.downcast_ref::<Vec<((K, V), Diff)>>().map(serde_json::to_string),
+        };
+        text.ok_or_else(|| foreign(&self.decl.name))?.map_err(|why| self.unsendable(&why))
+    }
+
+    fn receive(&self, form: Form, text: &str) -> Result<Part, QueryError> {
+        fn read<T: DeserializeOwned + Send + 'static>(text: &str) -> serde_json::Result<Part> {
+            Ok(Box::new(serde_json::from_str::<T>(text)?))
+        }
+        let part = match form {
+            Form::Plan => read::<Span<K, V>>(text),
+            Form::Rows => read::<RowsPart<K, V>>(text),
+            Form::Changes => read::<Vec<((K, V), Diff)>>(text),
+        };
+        part.map_err(|why| self.unsendable(&why))
+    }
 }
 
 impl<K: ViewRow, V: ViewRow> Kind<K, V> {
+    fn unsendable(&self, why: &serde_json::Error) -> QueryError {
+        QueryError::Internal(format!(
+            "rows of view {} can't go from process to process as JSON: {why}",
+            self.decl.name
+        ))
+    }
+
     fn after(&self, row: Option<(K, V)>) -> Result<Option<String>, QueryError> {
         let write = |row: (K, V)| {
             serde_json::to_string(&row).map_err(|why| QueryError::Internal(why.to_string()))

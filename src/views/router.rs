@@ -11,20 +11,17 @@ use crate::ids::Tick;
 use crate::sources::Waker;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::oneshot;
 
 /// How often a query for the newest tick is asked again because the tick left the history on the way.
 const NEWEST_TRIES: usize = 5;
 
-#[derive(Clone)]
-struct Port {
-    requests: SyncSender<Request>,
-    waker: Waker,
-}
+/// Takes a request to one worker, without waiting.
+type Port = Arc<dyn Fn(Request) -> Result<(), QueryError> + Send + Sync>;
 
-/// The way to all workers of this process.
+/// The way to all workers of the job, as far as this process is to ask them.
 pub struct Router {
     released: Arc<Released>,
     ports: RwLock<BTreeMap<usize, Port>>,
@@ -60,12 +57,24 @@ impl Router {
         Router { released, ports: RwLock::default(), workers, views: RwLock::default() }
     }
 
-    /// The inbox of worker `index` of this process; `waker` is called after each request.
+    /// The inbox of worker `index`, which is in this process; `waker` is called after each request.
     pub fn attach(&self, index: usize, waker: Waker) -> Inbox {
         let (requests, inbox) = inbox(waker.clone());
-        let port = Port { requests, waker };
-        self.ports.write().unwrap_or_else(PoisonError::into_inner).insert(index, port);
+        let port = move |request| {
+            requests.try_send(request).map_err(|error| match error {
+                TrySendError::Full(_) => QueryError::Busy,
+                TrySendError::Disconnected(_) => QueryError::Away,
+            })?;
+            waker();
+            Ok(())
+        };
+        self.attach_port(index, Arc::new(port));
         inbox
+    }
+
+    /// Lets `port` take the requests to worker `index`.
+    pub(crate) fn attach_port(&self, index: usize, port: Port) {
+        self.ports.write().unwrap_or_else(PoisonError::into_inner).insert(index, port);
     }
 
     /// Makes a view known. Every worker may say it; the first counts.
@@ -201,11 +210,7 @@ impl Router {
             return Err(QueryError::Away);
         }
         for port in ports {
-            port.requests.try_send(make()).map_err(|error| match error {
-                TrySendError::Full(_) => QueryError::Busy,
-                TrySendError::Disconnected(_) => QueryError::Away,
-            })?;
-            (port.waker)();
+            port(make())?;
         }
         Ok(())
     }
