@@ -52,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) written: Map<String, Tick>,
     /// The number of lanes of each sink.
     pub(crate) lanes: Map<String, u16>,
+    /// Lanes are spread over so many workers, the first ones.
+    pub(crate) writers: usize,
     /// What was declared so far.
     pub(crate) plan: RefCell<Plan>,
     /// What moves the frontier of a dataflow that takes rows of no source.
@@ -81,6 +83,7 @@ impl Context {
             shards: RefCell::default(),
             written: Map::default(),
             lanes: Map::default(),
+            writers: 1,
             plan: RefCell::default(),
             pulse: RefCell::default(),
             live_rows: RefCell::default(),

@@ -7,7 +7,7 @@
 
 use super::context::Flow;
 use super::plan::{KeptPlan, Place};
-use super::sink::net;
+use super::sink::{net, writer_of};
 use crate::hash::{Map, shard};
 use crate::ids::{Diff, Tick};
 use crate::job::ports::{Mode, OutRow, Pending};
@@ -124,7 +124,8 @@ pub(super) fn keeping<'s>(
     let image = context.images.get(&sink.name).copied();
     let image_tick = image.map_or(0, |image| image.tick);
     let (mode, lanes) = (sink.mode, sink.lanes);
-    let lane = move |shard: u16| u64::from(shard % lanes);
+    let writers = flow.context.writers;
+    let lane = move |shard: u16| writer_of(shard, lanes, writers);
     let mut builder = OperatorBuilder::new(format!("Sink({})", sink.name), flow.scope);
     let by_lane = Exchange::new(move |(_, row): &(Tick, OutRow)| lane(row.shard));
     let mut data = builder.new_input(rows.clone(), by_lane);

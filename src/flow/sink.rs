@@ -277,7 +277,9 @@ fn attach<'s>(
         keeping(flow, &sink, rows, filled);
     } else {
         let image = flow.context.images.get(sink.name).map_or(0, |image| image.tick);
-        let by_lane = Exchange::new(move |(_, row): &(Tick, OutRow)| u64::from(row.shard % lanes));
+        let writers = flow.context.writers;
+        let by_lane =
+            Exchange::new(move |(_, row): &(Tick, OutRow)| writer_of(row.shard, lanes, writers));
         rows.clone()
             .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(by_lane, "Sink", move |_, _| {
                 move |input, _| {
@@ -304,6 +306,11 @@ fn attach<'s>(
         fed_by: feed.by.to_string(),
         pending,
     });
+}
+
+/// The worker, of the first `writers`, that has the lane of `shard`.
+pub(super) fn writer_of(shard: u16, lanes: u16, writers: usize) -> u64 {
+    (usize::from(shard % lanes) % writers) as u64
 }
 
 /// The rows that go out for the changes of one lane at one tick.

@@ -12,10 +12,11 @@ use crate::error::{Error, Kind, Result};
 use crate::formats::{Csv, Decode, Json, Limits, Rejected, excerpt};
 use crate::hash::{Set, chain_record};
 use crate::ids::{Inlet, Pos, Tick};
-use crate::job::ports::{Found, InletAt, SourceTask};
+use crate::job::ports::{Found, SourceTask};
 use crate::row::Row;
 use crate::row::schema::Type;
 use crate::sources::{Budget, Polled, Raw, Reader, Transport, Waker};
+use crate::state::manifest::InletState;
 use crate::ticks::record::{Activity, InletDecl, Range};
 use crate::ticks::view::Times;
 use crate::time::{EventTime, clock};
@@ -276,7 +277,7 @@ impl<D: Row> SourceTask for Driver<D> {
         Ok(())
     }
 
-    fn assign(&mut self, at: &InletAt) -> Result<()> {
+    fn assign(&mut self, at: &InletState) -> Result<()> {
         let reader = self.reader.as_mut().expect("opened before partitions are assigned");
         reader.assign(at.decl.inlet, &at.decl.partition, at.next)?;
         self.inlets.push(Partition {

@@ -16,7 +16,7 @@ use crate::ids::{Inlet, Tick};
 use crate::state::manifest::ManifestFacts;
 use crate::telemetry::process;
 use crate::ticks::control::{Control, Opening};
-use crate::ticks::log::thread::Event as LogEvent;
+use crate::ticks::log::thread::{Appender, Event as LogEvent};
 use crate::ticks::record::{
     Command, Decision, InletDecl, Range, Record, SnapshotRecord, TickRecord,
 };
@@ -33,6 +33,7 @@ type Reply = oneshot::Sender<Result<Done>>;
 pub(crate) struct Coordinator {
     setup: Arc<Setup>,
     events: Receiver<JobEvent>,
+    appender: Appender,
     follow: VecDeque<TickRecord>,
     /// The last tick of the log when this generation began.
     end: Tick,
@@ -40,6 +41,8 @@ pub(crate) struct Coordinator {
     opened: Tick,
     /// The last tick whose record is composed.
     composed: Tick,
+    /// The last tick through the main dataflow.
+    complete: Tick,
     openings: VecDeque<Opening>,
     inlets: Inlets,
     /// Partitions that wait to be declared at the next tick.
@@ -84,23 +87,23 @@ struct Stop {
 
 impl Coordinator {
     pub(crate) fn new(setup: Arc<Setup>) -> Coordinator {
-        let events = setup.events.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let commands = setup.commands.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let follow: VecDeque<_> =
-            std::mem::take(&mut *setup.follow.lock().unwrap_or_else(PoisonError::into_inner))
-                .into();
-        let end = follow.back().map_or(setup.start, |record| record.decision.tick);
+        let lead = setup.lead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let lead = lead.expect("one coordinator a generation");
+        let follow: VecDeque<_> = lead.follow.into();
+        let end = follow.back().map_or(setup.start.tick, |record| record.decision.tick);
         let now = clock::instant();
         Coordinator {
-            events: events.expect("one coordinator a generation"),
+            events: lead.events,
+            appender: lead.appender,
             follow,
             end,
-            opened: setup.start,
-            composed: setup.start,
+            opened: setup.start.tick,
+            composed: setup.start.tick,
+            complete: setup.start.tick,
             openings: VecDeque::new(),
-            inlets: Inlets::new(&setup.inlets, &setup.lags),
+            inlets: Inlets::new(&setup.start.inlets, &setup.lags),
             found: Vec::new(),
-            decided: setup.watermarks.clone(),
+            decided: setup.start.watermarks.clone(),
             last_opening: now,
             next_due: Duration::ZERO,
             interval: setup.bounds.interval_min,
@@ -110,7 +113,7 @@ impl Coordinator {
             memory: Pressure::new(setup.memory_budget),
             snapshot: None,
             facts: BTreeMap::new(),
-            commands: commands.expect("one coordinator a generation"),
+            commands: lead.commands,
             waiting: VecDeque::new(),
             acting: Vec::new(),
             savepoints: BTreeMap::new(),
@@ -134,12 +137,13 @@ impl Coordinator {
         complete: Tick,
         released: Tick,
     ) -> Result<bool> {
-        if self.opened == self.setup.start && self.composed == self.setup.start {
-            for (source, watermark) in &self.setup.watermarks {
+        if self.opened == self.setup.start.tick && self.composed == self.setup.start.tick {
+            for (source, watermark) in &self.setup.start.watermarks {
                 control.set_watermark(source, *watermark);
             }
-            control.set_durable(self.setup.start);
+            control.set_durable(self.setup.start.tick);
         }
+        self.complete = complete;
         while let Ok(event) = self.events.try_recv() {
             self.hear(event, control)?;
         }
@@ -189,7 +193,7 @@ impl Coordinator {
                 }
                 let generation = self.setup.identity.generation;
                 tracing::debug!(target: "tidemark::phase", phase = "snapshot-written", tick);
-                self.setup.appender.append(Record::Snapshot(SnapshotRecord {
+                self.appender.append(Record::Snapshot(SnapshotRecord {
                     generation,
                     tick,
                     manifest,
@@ -279,9 +283,9 @@ impl Coordinator {
         if snapshot {
             self.note_snapshot(&record.decision);
         }
-        self.setup.appender.append(Record::Tick(record))?;
+        self.appender.append(Record::Tick(record))?;
         if snapshot {
-            self.setup.appender.mark()?;
+            self.appender.mark()?;
         }
         Ok(())
     }
@@ -497,7 +501,8 @@ impl Coordinator {
         let idle = idled.iter().zip(&self.idled).map(|(now, then)| now.saturating_sub(*then));
         let (idle, all) = (idle.min().unwrap_or_default(), now - self.last_opening);
         let busy = 1.0 - idle.as_secs_f64() / all.as_secs_f64().max(1e-9);
-        self.interval = interval(&self.setup.bounds, self.interval, busy);
+        let ahead = self.opened - self.complete.min(self.opened);
+        self.interval = interval(&self.setup.bounds, self.interval, busy, ahead);
         (self.last_opening, self.idled) = (now, idled);
     }
 

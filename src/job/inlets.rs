@@ -1,6 +1,5 @@
 //! Where every partition stands, as the ranges say. A function of the counted records alone.
 
-use super::ports::InletAt;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Inlet, Tick};
 use crate::sources::Partition;
@@ -11,19 +10,19 @@ use std::collections::BTreeMap;
 
 /// Where every partition stands.
 pub(crate) struct Inlets {
-    inlets: BTreeMap<Inlet, InletAt>,
+    inlets: BTreeMap<Inlet, InletState>,
     lags: BTreeMap<String, i64>,
 }
 
 impl Inlets {
-    pub(crate) fn new(at: &[InletAt], lags: &BTreeMap<String, i64>) -> Inlets {
+    pub(crate) fn new(at: &[InletState], lags: &BTreeMap<String, i64>) -> Inlets {
         let inlets = at.iter().map(|inlet| (inlet.decl.inlet, inlet.clone())).collect();
         Inlets { inlets, lags: lags.clone() }
     }
 
     /// The number of a partition.
     pub(crate) fn number(&self, source: &str, partition: &str) -> Option<Inlet> {
-        let same = |at: &&InletAt| at.decl.source == source && at.decl.partition == partition;
+        let same = |at: &&InletState| at.decl.source == source && at.decl.partition == partition;
         self.inlets.values().find(same).map(|at| at.decl.inlet)
     }
 
@@ -51,7 +50,7 @@ impl Inlets {
 
     /// Adds a declared partition.
     pub(crate) fn add(&mut self, decl: &InletDecl) {
-        self.inlets.entry(decl.inlet).or_insert_with(|| InletAt {
+        self.inlets.entry(decl.inlet).or_insert_with(|| InletState {
             decl: decl.clone(),
             next: decl.start,
             event_time_max: None,
@@ -120,7 +119,7 @@ impl Inlets {
 
     fn times(&self, source: &str, lag: i64) -> Vec<(Inlet, PartitionTime)> {
         let of = self.inlets.values().filter(|at| at.decl.source == source);
-        let time = |at: &InletAt| PartitionTime {
+        let time = |at: &InletState| PartitionTime {
             event_time_max: at.event_time_max,
             lag,
             activity: at.activity,
@@ -139,7 +138,7 @@ impl Inlets {
     }
 
     /// The partition that holds a source's watermark.
-    pub(crate) fn holder(&self, source: &str) -> Option<&InletAt> {
+    pub(crate) fn holder(&self, source: &str) -> Option<&InletState> {
         let times = self.times(source, *self.lags.get(source)?);
         let all: Vec<_> = times.iter().map(|(_, time)| *time).collect();
         let held_by = hold(&all, None).held_by?;
@@ -158,13 +157,7 @@ impl Inlets {
 
     /// What a manifest says of them.
     pub(crate) fn states(&self) -> Vec<InletState> {
-        let state = |at: &InletAt| InletState {
-            decl: at.decl.clone(),
-            next: at.next,
-            event_time_max: at.event_time_max,
-            activity: at.activity,
-        };
-        self.inlets.values().map(state).collect()
+        self.inlets.values().cloned().collect()
     }
 
     /// The source of a partition.
@@ -178,13 +171,13 @@ impl Inlets {
     }
 
     /// The event time to which a partition has come, less its source's lag, in microseconds.
-    pub(crate) fn stamp(&self, at: &InletAt) -> Option<i64> {
+    pub(crate) fn stamp(&self, at: &InletState) -> Option<i64> {
         let lag = self.lags.get(&at.decl.source)?;
         Some(at.event_time_max?.saturating_sub(*lag))
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &InletAt> + Clone {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &InletState> + Clone {
         self.inlets.values()
     }
 

@@ -97,13 +97,20 @@ const LOADED: f64 = 0.85;
 /// Below this share there is time for smaller ticks.
 const QUIET: f64 = 0.5;
 
+/// More ticks than this under way mean that they are opened quicker than they come through, though workers may be parked: they wait
+/// for each other, or for a core.
+const CROWDED: u64 = 4;
+/// With no more ticks under way than this there is no queue of them.
+const CALM: u64 = 2;
+
 /// The next interval: under load ticks grow, when quiet they are small. `busy` is the share of time that the busiest worker was not
-/// parked since the last tick was opened. So the fixed cost of ticks, which is some of what a worker is busy with, falls until they no
-/// longer load it or the greatest interval is reached.
-pub(crate) fn interval(bounds: &Bounds, current: Duration, busy: f64) -> Duration {
-    let next = if busy > LOADED {
+/// parked since the last tick was opened, `ahead` the number of ticks that are open or computed and not yet through the dataflow. So the
+/// fixed cost of ticks, which is some of what a worker is busy with, falls until they no longer load it, or until they no longer queue,
+/// or the greatest interval is reached.
+pub(crate) fn interval(bounds: &Bounds, current: Duration, busy: f64, ahead: u64) -> Duration {
+    let next = if busy > LOADED || ahead > CROWDED {
         current * 2
-    } else if busy < QUIET {
+    } else if busy < QUIET && ahead <= CALM {
         current / 2
     } else {
         current

@@ -5,7 +5,8 @@ use crate::ids::{Diff, Inlet, Lane, Tick};
 use crate::row::Schema;
 use crate::sinks;
 use crate::sources::{Transport, Waker};
-use crate::ticks::record::{Activity, InletDecl, Range};
+use crate::state::manifest::InletState;
+use crate::ticks::record::Range;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,7 +23,7 @@ pub(crate) trait SourceTask {
     fn open(&mut self, transport: &dyn Transport, waker: Waker) -> Result<()>;
 
     /// Takes a partition over, at the next offset and greatest event time that the log gives.
-    fn assign(&mut self, at: &InletAt) -> Result<()>;
+    fn assign(&mut self, at: &InletState) -> Result<()>;
 
     /// Opens a tick. With `targets` each partition is read to its target and no further; without, until the tick is closed.
     fn open_tick(&mut self, tick: Tick, watermark: Option<i64>, targets: Option<&[(Inlet, u64)]>);
@@ -41,19 +42,6 @@ pub(crate) trait SourceTask {
 
     /// The record at this place is not decoded.
     fn skip(&mut self, partition: &str, offset: u64);
-}
-
-/// Where a partition stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct InletAt {
-    /// The partition.
-    pub(crate) decl: InletDecl,
-    /// The next offset.
-    pub(crate) next: u64,
-    /// The greatest event time so far.
-    pub(crate) event_time_max: Option<i64>,
-    /// Whether it takes part in the watermark.
-    pub(crate) activity: Activity,
 }
 
 /// What a poll of a source found.
@@ -130,12 +118,12 @@ pub(crate) struct SinkPort {
 }
 
 impl SinkPort {
-    /// The rows of released tick `tick` for each of this worker's lanes, in their canonical order.
+    /// The rows of released tick `tick` for each lane of worker `index`, one of `writers` that have lanes, in their canonical order.
     pub(crate) fn release(
         &self,
         tick: Tick,
         index: usize,
-        peers: usize,
+        writers: usize,
     ) -> Result<Vec<(Lane, Vec<sinks::Row>)>> {
         let rows = self.pending.borrow_mut().remove(&tick).unwrap_or_default();
         if self.lanes == 1 {
@@ -147,7 +135,7 @@ impl SinkPort {
             return Ok(rows);
         }
         let mut lanes: BTreeMap<Lane, Vec<OutRow>> = (0..self.lanes)
-            .filter(|lane| usize::from(*lane) % peers == index)
+            .filter(|lane| usize::from(*lane) % writers == index)
             .map(|lane| (Lane(lane), Vec::new()))
             .collect();
         for row in rows {

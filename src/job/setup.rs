@@ -2,7 +2,6 @@
 
 use super::failure::Failure;
 use super::pace::Bounds;
-use super::ports::InletAt;
 use super::shared::Ordered;
 use super::upgrade::Begins;
 use super::writers::SinkHand;
@@ -11,6 +10,7 @@ use crate::hash::Map;
 use crate::ids::{Inlet, Tick};
 use crate::sinks::Identity;
 use crate::sources::Transport;
+use crate::state::manifest::InletState;
 use crate::state::persister::Handle as PersisterHandle;
 use crate::state::restore::Snapshot;
 use crate::ticks::log::thread::{Appender, Event as LogEvent};
@@ -109,38 +109,87 @@ pub enum Pacing {
     Manual,
 }
 
-/// What the threads of one generation share.
-pub(crate) struct Setup {
-    pub(crate) build: Build,
-    pub(crate) identity: Identity,
-    pub(crate) workers: usize,
+/// The workers of a job: threads of processes, numbered through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Worker threads of each process.
+    pub workers: usize,
+    /// Processes of the job.
+    pub processes: usize,
+    /// Which of them this is.
+    pub process: usize,
+}
+
+impl Size {
+    /// All workers in this process.
+    pub fn alone(workers: usize) -> Size {
+        Size { workers, processes: 1, process: 0 }
+    }
+
+    /// All workers of the job.
+    pub(crate) fn peers(self) -> usize {
+        self.workers * self.processes
+    }
+
+    /// Whether worker 0, and with it the tick log, the sinks and the queries, is in this process.
+    pub(crate) fn is_first(self) -> bool {
+        self.process == 0
+    }
+
+    /// Which worker of this process worker `index` of the job is.
+    pub(crate) fn local(self, index: usize) -> usize {
+        index - self.process * self.workers
+    }
+}
+
+/// From where a generation goes on. The same on every process.
+#[derive(Clone, Default)]
+pub(crate) struct Start {
     /// The restored tick; 0 if nothing was.
-    pub(crate) start: Tick,
+    pub(crate) tick: Tick,
     pub(crate) snapshot: Option<Snapshot>,
     /// How each kept state begins, in the plan's order.
     pub(crate) begins: Vec<Begins>,
     /// Where partitions stand at the restored tick.
-    pub(crate) inlets: Vec<InletAt>,
+    pub(crate) inlets: Vec<InletState>,
     /// Watermarks at the restored tick.
     pub(crate) watermarks: BTreeMap<String, i64>,
-    /// Counted ticks above the restored one; taken by worker 0.
-    pub(crate) follow: Mutex<Vec<TickRecord>>,
-    pub(crate) events: Mutex<Option<Receiver<JobEvent>>>,
-    pub(crate) commands: Mutex<Option<Receiver<Ordered>>>,
+    /// For each sink that is given a whole table at a tick after the restored one, that tick.
+    pub(crate) images: Map<String, Image>,
+    /// For each sink, the tick through which all of it is written.
+    pub(crate) written: Map<String, Tick>,
+    /// The lanes of each sink.
+    pub(crate) lanes: Map<String, u16>,
+}
+
+/// What only worker 0 has.
+pub(crate) struct Lead {
+    /// Counted ticks above the restored one.
+    pub(crate) follow: Vec<TickRecord>,
+    pub(crate) events: Receiver<JobEvent>,
+    pub(crate) commands: Receiver<Ordered>,
+    pub(crate) appender: Appender,
+}
+
+/// What the threads of one generation share in one process.
+pub(crate) struct Setup {
+    pub(crate) build: Build,
+    pub(crate) identity: Identity,
+    pub(crate) size: Size,
+    pub(crate) start: Start,
+    /// Taken by worker 0; no other process has it.
+    pub(crate) lead: Mutex<Option<Lead>>,
     pub(crate) transports: BTreeMap<String, Arc<dyn Transport>>,
     /// Lag of each source with event time, in microseconds.
     pub(crate) lags: BTreeMap<String, i64>,
     pub(crate) source_options: Map<String, SourceOptions>,
     pub(crate) sink_options: Map<String, SinkOptions>,
-    /// For each sink that is given a whole table at a tick after the restored one, that tick.
-    pub(crate) images: Map<String, Image>,
     pub(crate) view_history: Map<String, u64>,
-    pub(crate) written: Map<String, Tick>,
+    /// Threads of sinks; all are in the first process.
     pub(crate) sinks: BTreeMap<String, SinkHand>,
     pub(crate) persister: PersisterHandle,
-    pub(crate) appender: Appender,
     pub(crate) board: Board,
-    /// What each worker has released.
+    /// What each worker of this process has released.
     pub(crate) released: Vec<AtomicU64>,
     pub(crate) failure: Failure,
     pub(crate) ended: AtomicBool,
@@ -170,7 +219,7 @@ impl Idle {
         Idle { micros: std::iter::repeat_with(AtomicU64::default).take(workers).collect() }
     }
 
-    /// Worker `index` was idle for so long.
+    /// Worker `index` of this process was idle for so long.
     pub(crate) fn add(&self, index: usize, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.micros[index].fetch_add(micros, Ordering::Relaxed);
@@ -209,13 +258,13 @@ impl Setup {
         self.ended.load(Ordering::Acquire) || self.failure.is_set()
     }
 
-    /// The tick through which every worker has released.
+    /// The tick through which every worker of this process has released.
     pub(crate) fn released_by_all(&self) -> Tick {
         self.released.iter().map(|tick| tick.load(Ordering::Acquire)).min().unwrap_or(0)
     }
 
     /// Whether worker `index` reads `inlet`.
     pub(crate) fn owns(&self, inlet: Inlet, index: usize) -> bool {
-        usize::from(inlet.0) % self.workers == index
+        usize::from(inlet.0) % self.size.peers() == index
     }
 }

@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::flow::Flow;
 use crate::flow::context::Context;
 use crate::ids::Tick;
-use crate::job::ports::InletAt;
 use crate::sinks::LaneTick;
 use crate::sources::{Budget, Waker};
+use crate::state::manifest::InletState;
 use crate::state::persister::Handle as PersisterHandle;
 use crate::ticks::control::{Control, Opening};
 use crate::ticks::record::Command;
@@ -71,6 +71,8 @@ struct Running {
     released: Tick,
     told_lag: Instant,
     index: usize,
+    /// Which worker of this process it is.
+    local: usize,
     peers: usize,
 }
 
@@ -78,15 +80,15 @@ impl Running {
     fn new(worker: &mut Worker, setup: &Arc<Setup>, inbox: Inbox) -> Result<Running> {
         let (index, peers) = (worker.index(), worker.peers());
         let sources: Vec<String> = setup.lags.keys().cloned().collect();
-        let control = Control::build(worker, setup.start, &sources);
+        let control = Control::build(worker, setup.start.tick, &sources, setup.size.processes > 1);
         if let Some(traces) = &setup.traces {
             traces.listen(worker);
         }
         let context = Rc::new(Context {
-            start: setup.start,
+            start: setup.start.tick,
             source_options: setup.source_options.clone(),
             sink_options: setup.sink_options.clone(),
-            images: setup.images.clone(),
+            images: setup.start.images.clone(),
             view_history: setup.view_history.clone(),
             watermarks: Default::default(),
             changes: RefCell::default(),
@@ -95,8 +97,9 @@ impl Running {
             restores: RefCell::default(),
             sinks: RefCell::default(),
             shards: RefCell::default(),
-            written: setup.written.clone(),
-            lanes: setup.sinks.iter().map(|(name, sink)| (name.clone(), sink.lanes)).collect(),
+            written: setup.start.written.clone(),
+            lanes: setup.start.lanes.clone(),
+            writers: setup.size.workers,
             plan: RefCell::default(),
             pulse: RefCell::default(),
             live_rows: RefCell::default(),
@@ -112,7 +115,7 @@ impl Running {
         for source in context.sources.borrow_mut().iter_mut() {
             source.open(setup.transports[source.name()].as_ref(), Arc::clone(&waker))?;
         }
-        context.watermarks.decided(setup.start, &setup.watermarks);
+        context.watermarks.decided(setup.start.tick, &setup.start.watermarks);
         let persister = setup.persister.clone();
         let coordinator = (index == 0).then(|| Coordinator::new(Arc::clone(setup)));
         let mut running = Running {
@@ -127,13 +130,14 @@ impl Running {
             open: None,
             snapshots: Vec::new(),
             // Restored rows come at the restored tick itself.
-            complete: setup.start.saturating_sub(1),
-            released: setup.start,
+            complete: setup.start.tick.saturating_sub(1),
+            released: setup.start.tick,
             told_lag: clock::instant(),
             index,
+            local: setup.size.local(index),
             peers,
         };
-        for inlet in &setup.inlets {
+        for inlet in &setup.start.inlets {
             running.assign(inlet)?;
         }
         running.restore()?;
@@ -144,18 +148,19 @@ impl Running {
     fn restore(&mut self) -> Result<()> {
         let mut restores = std::mem::take(&mut *self.context.restores.borrow_mut());
         let mut rows = 0;
-        for (task, begins) in restores.iter_mut().zip(&self.setup.begins) {
-            let stored = begins.from.as_deref().zip(self.setup.snapshot.as_ref());
+        for (task, begins) in restores.iter_mut().zip(&self.setup.start.begins) {
+            let stored = begins.from.as_deref().zip(self.setup.start.snapshot.as_ref());
             let stored = stored.and_then(|(uid, s)| Some((uid, s, super::stored_schema(s, uid)?)));
             match stored {
                 Some((uid, snapshot, schema)) => {
                     let share = snapshot.rows(uid, self.index, self.peers)?;
-                    rows += task.feed(self.setup.start, &schema, begins.anew, Box::new(share))?;
+                    rows +=
+                        task.feed(self.setup.start.tick, &schema, begins.anew, Box::new(share))?;
                 }
                 None => task.close(),
             }
         }
-        let (worker, tick) = (self.index, self.setup.start);
+        let (worker, tick) = (self.index, self.setup.start.tick);
         tracing::debug!(worker, rows, tick, "kept rows restored");
         for source in self.context.sources.borrow_mut().iter_mut() {
             source.close_tick(tick + 1);
@@ -164,7 +169,7 @@ impl Running {
         Ok(())
     }
 
-    fn assign(&mut self, inlet: &InletAt) -> Result<()> {
+    fn assign(&mut self, inlet: &InletState) -> Result<()> {
         if !self.setup.owns(inlet.decl.inlet, self.index) {
             return Ok(());
         }
@@ -189,7 +194,7 @@ impl Running {
             } else {
                 let since = clock::instant();
                 worker.step_or_park(Some(self.park()));
-                self.setup.idle.add(self.index, clock::instant() - since);
+                self.setup.idle.add(self.local, clock::instant() - since);
             }
             // An operator leaves its error before its frontier moves: a tick that went wrong anywhere is neither kept nor shown.
             if self.setup.is_over() {
@@ -230,7 +235,7 @@ impl Running {
         for decl in &decision.inlets {
             let (decl, next) = (decl.clone(), decl.start);
             let activity = Default::default();
-            self.assign(&InletAt { decl, next, event_time_max: None, activity })?;
+            self.assign(&InletState { decl, next, event_time_max: None, activity })?;
         }
         if decision.snapshot && opening.recorded.is_none() {
             self.persister.expect(decision.tick);
@@ -336,7 +341,7 @@ impl Running {
         }
         if let Some(tick) = passed {
             self.snapshots.remove(0);
-            self.persister.finished(self.index, tick);
+            self.persister.finished(self.local, tick);
         }
         Ok(())
     }
@@ -357,9 +362,15 @@ impl Running {
     fn release(&mut self) -> Result<()> {
         while self.released < self.complete && self.control.is_durable(self.released + 1) {
             let tick = self.released + 1;
-            let Some(facts) = self.setup.board.facts(tick) else { break };
+            // Sinks are in the first process, and so is what their progress says.
+            let facts = self.setup.board.facts(tick);
+            let facts = match (facts, self.setup.size.is_first()) {
+                (Some(facts), _) => facts,
+                (None, true) => break,
+                (None, false) => Arc::default(),
+            };
             for port in self.context.sinks.borrow().iter() {
-                for (lane, rows) in port.release(tick, self.index, self.peers)? {
+                for (lane, rows) in port.release(tick, self.index, self.setup.size.workers)? {
                     self.setup.sinks[&port.name].send(LaneTick {
                         lane,
                         tick,
@@ -370,7 +381,7 @@ impl Running {
                 }
             }
             self.released = tick;
-            self.setup.released[self.index].store(tick, Ordering::Release);
+            self.setup.released[self.local].store(tick, Ordering::Release);
         }
         let now = clock::instant();
         if now - self.told_lag > LAG_EVERY {
@@ -382,8 +393,13 @@ impl Running {
         }
         if self.index == 0 {
             self.setup.observer.released(self.released);
+            self.control.show(self.released);
         }
-        let released = self.setup.observer.released_tick().min(self.released);
+        let newest = match self.setup.size.is_first() {
+            true => self.setup.observer.released_tick(),
+            false => self.control.shown().unwrap_or(self.setup.start.tick),
+        };
+        let released = newest.min(self.released);
         self.inbox.serve(&self.context.shards.borrow(), self.complete, released)?;
         Ok(())
     }

@@ -37,7 +37,6 @@ const BACK_OFF: [Duration; 5] = [
 /// What workers hold of a sink. Clones share it.
 #[derive(Clone)]
 pub(crate) struct SinkHand {
-    pub(crate) lanes: u16,
     sender: Sender<LaneTick>,
     state: Arc<State>,
 }
@@ -159,12 +158,11 @@ impl SinkThread {
             on_commit,
         };
         worker.take(progress);
-        let lanes = worker.count;
         let thread = std::thread::Builder::new()
             .name(format!("sink {name}"))
             .spawn(move || worker.run(&queue, &failure))
             .expect("the system gives a thread");
-        let hand = SinkHand { lanes, sender, state: Arc::clone(&state) };
+        let hand = SinkHand { sender, state: Arc::clone(&state) };
         (hand, SinkThread { state, thread: Some(thread) })
     }
 

@@ -15,7 +15,7 @@ use crate::job::engine::{self, Options, Parts};
 use crate::job::generation::change::OnChange;
 use crate::job::pace::Bounds;
 use crate::job::patience::persist;
-use crate::job::setup::Pacing;
+use crate::job::setup::{Pacing, Size};
 use crate::job::shared::Shared;
 use crate::sources::Budget;
 use crate::state::store::Store;
@@ -180,7 +180,7 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
     Ok(Options {
         job: settings.job.name.clone(),
         program,
-        workers: settings.workers,
+        size: Size::alone(settings.workers),
         bounds: Bounds {
             interval_min: tick.interval_min,
             interval_max: tick.interval_max,
@@ -295,7 +295,7 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     }
     let plan = engine::plan(build, source_options(&settings)?, sink_options(&settings))?;
     let options = options(name, &plan, &settings)?;
-    let shared = Shared::new(&options.job, &options.program, options.workers);
+    let shared = Shared::new(&options.job, &options.program, options.size.peers());
     let serving = http::serve(Arc::clone(&shared), http_settings(&settings)?)?;
     tracing::info!(
         "job {}: status page at http://{}/, state in {}",

@@ -6,7 +6,7 @@ use crate::hash::Map;
 use crate::ids::{Lane, Tick};
 use crate::job::engine::{self, Connectors, OpenedSink, Options, Parts, Running};
 use crate::job::pace::Bounds;
-use crate::job::setup::{JobEvent, Pacing};
+use crate::job::setup::{JobEvent, Pacing, Size};
 use crate::job::shared::Shared;
 use crate::sinks::Writer;
 use crate::sinks::memory::MemoryTarget;
@@ -356,7 +356,7 @@ impl Job {
         let options = Options {
             job: "test".to_owned(),
             program: self.program.clone(),
-            workers: self.workers,
+            size: Size::alone(self.workers),
             bounds: Bounds {
                 interval_min: Duration::ZERO,
                 interval_max: Duration::ZERO,

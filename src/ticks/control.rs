@@ -5,12 +5,14 @@
 //! | clock | openings of ticks, from worker 0 to all | nothing that is read |
 //! | ranges | what each worker read, to worker 0 | the tick below is read by all workers |
 //! | durable | nothing | the tick below is known to count |
+//! | shown | nothing | the tick below is released on worker 0 |
 //! | watermark, one a source | nothing; its time is event time | the source's watermark |
 
 use super::record::{Decision, Range};
 use crate::hash::Map;
 use crate::ids::{Inlet, Tick};
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -58,46 +60,74 @@ pub(crate) struct Gathered {
     pub(crate) full: Tick,
 }
 
+/// A message of the control dataflows. From process to process it goes as JSON, since records have fields that are left out, which
+/// a format that does not describe itself can't carry; within a process it is not encoded at all.
+#[derive(Clone, Debug)]
+struct Wire<T>(T);
+
+impl<T: Serialize> Serialize for Wire<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_string(&self.0).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Wire<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str(&text).map(Wire).map_err(serde::de::Error::custom)
+    }
+}
+
 /// A worker's ends of the control dataflows.
 pub(crate) struct Control {
-    clock: Option<Handle<Tick, Opening>>,
+    clock: Option<Handle<Tick, Wire<Opening>>>,
     openings: Rc<RefCell<VecDeque<Opening>>>,
-    ranges: Handle<Tick, Report>,
+    ranges: Handle<Tick, Wire<Report>>,
     /// Where worker 0 finds what all have read.
     pub(crate) gathered: Rc<RefCell<Gathered>>,
     ranges_probe: probe::Handle<Tick>,
     durable: Option<Handle<Tick, ()>>,
     durable_probe: probe::Handle<Tick>,
+    /// Absent in a job of one process, where worker 0 says it through memory.
+    shown: Option<(Option<Handle<Tick, ()>>, probe::Handle<Tick>)>,
     watermarks: Map<String, (Option<Handle<i64, ()>>, probe::Handle<i64>)>,
 }
 
 impl Control {
     /// Builds the control dataflows; every worker must call it with the same sources, in the same order.
-    pub(crate) fn build(worker: &mut Worker, start: Tick, sources: &[String]) -> Control {
+    pub(crate) fn build(
+        worker: &mut Worker,
+        start: Tick,
+        sources: &[String],
+        several_processes: bool,
+    ) -> Control {
         let first = worker.index() == 0;
         let openings: Rc<RefCell<VecDeque<Opening>>> = Rc::default();
         let heard = Rc::clone(&openings);
         let clock = worker.dataflow_named("clock", |scope| {
-            let (input, stream) = scope.new_input::<Opening>();
+            let (input, stream) = scope.new_input::<Wire<Opening>>();
             stream.broadcast().sink(Pipeline, "Openings", move |(input, _)| {
-                input.for_each(|_, rows| heard.borrow_mut().extend(rows.drain(..)));
+                input.for_each(|_, rows| {
+                    heard.borrow_mut().extend(rows.drain(..).map(|Wire(opening)| opening))
+                });
             });
             input
         });
         let gathered: Rc<RefCell<Gathered>> = Rc::default();
         let filled = Rc::clone(&gathered);
         let (ranges, ranges_probe) = worker.dataflow_named("ranges", |scope| {
-            let (input, stream) = scope.new_input::<Report>();
+            let (input, stream) = scope.new_input::<Wire<Report>>();
             let (probe, _) = stream
                 .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
-                    Exchange::new(|_: &Report| 0),
+                    Exchange::new(|_: &Wire<Report>| 0),
                     "Gather",
                     move |_, _| {
                         move |input, _| {
                             input.for_each(|stamp, rows| {
                                 let tick = *stamp.least().expect("a message has a time");
                                 let mut gathered = filled.borrow_mut();
-                                for report in rows.drain(..) {
+                                for Wire(report) in rows.drain(..) {
                                     match report {
                                         Report::Ready => gathered.ready = gathered.ready.max(tick),
                                         Report::Full => gathered.full = gathered.full.max(tick),
@@ -117,6 +147,12 @@ impl Control {
             let (input, stream) = scope.new_input::<()>();
             (input, stream.probe().0)
         });
+        let shown = several_processes.then(|| {
+            worker.dataflow_named("shown", |scope| {
+                let (input, stream) = scope.new_input::<()>();
+                (first.then_some(input), stream.probe().0)
+            })
+        });
         let watermarks = sources.iter().map(|source| {
             let handle = worker.dataflow_named(&format!("watermark {source}"), |scope| {
                 let (input, stream) = scope.new_input::<()>();
@@ -134,6 +170,7 @@ impl Control {
             ranges_probe,
             durable,
             durable_probe,
+            shown,
             watermarks,
         };
         control.start_at(start);
@@ -152,7 +189,7 @@ impl Control {
     pub(crate) fn open(&mut self, opening: Opening) {
         let clock = self.clock.as_mut().expect("only worker 0 opens ticks");
         let next = opening.decision.tick + 1;
-        clock.send(opening);
+        clock.send(Wire(opening));
         clock.advance_to(next);
     }
 
@@ -168,20 +205,20 @@ impl Control {
 
     /// Tells worker 0 that the open tick is worth closing.
     pub(crate) fn ready(&mut self) {
-        self.ranges.send(Report::Ready);
+        self.ranges.send(Wire(Report::Ready));
         self.ranges.flush();
     }
 
     /// Tells worker 0 that the open tick takes no more on this worker.
     pub(crate) fn full(&mut self) {
-        self.ranges.send(Report::Full);
+        self.ranges.send(Wire(Report::Full));
         self.ranges.flush();
     }
 
     /// Tells worker 0 what was read in the open tick, and closes it.
     pub(crate) fn read(&mut self, ranges: Vec<Range>, next: Tick) {
         if !ranges.is_empty() {
-            self.ranges.send(Report::Read(ranges));
+            self.ranges.send(Wire(Report::Read(ranges)));
         }
         self.ranges.advance_to(next);
     }
@@ -203,6 +240,21 @@ impl Control {
     /// Whether `tick` is known to count.
     pub(crate) fn is_durable(&self, tick: Tick) -> bool {
         !self.durable_probe.less_equal(&tick)
+    }
+
+    /// Worker 0: ticks up to `tick` are released.
+    pub(crate) fn show(&mut self, tick: Tick) {
+        if let Some((Some(shown), _)) = &mut self.shown
+            && *shown.time() <= tick
+        {
+            shown.advance_to(tick + 1);
+        }
+    }
+
+    /// The newest tick that worker 0, in another process, is known to have released.
+    pub(crate) fn shown(&self) -> Option<Tick> {
+        let (_, probe) = self.shown.as_ref()?;
+        probe.with_frontier(|frontier| frontier.first().copied())?.checked_sub(1)
     }
 
     /// Worker 0: moves a source's watermark.

@@ -51,15 +51,21 @@ fn a_full_window_holds_whatever_is_ready() {
 
 #[test]
 fn ticks_grow_under_load_and_shrink_when_it_is_quiet() {
-    let check = |current: Duration, busy, next| {
-        assert_eq!(interval(&bounds(), current, busy), next, "{current:?} at {busy}");
+    let check = |current: Duration, busy, ahead, next| {
+        let found = interval(&bounds(), current, busy, ahead);
+        assert_eq!(found, next, "{current:?} at {busy} with {ahead} ticks");
     };
-    check(Duration::ZERO, 0.1, MS);
-    check(MS, 0.1, MS);
-    check(MS, 0.7, MS);
-    check(MS, 0.99, 2 * MS);
-    check(64 * MS, 0.99, 100 * MS);
-    check(100 * MS, 0.99, 100 * MS);
-    check(64 * MS, 0.7, 64 * MS);
-    check(64 * MS, 0.2, 32 * MS);
+    check(Duration::ZERO, 0.1, 1, MS);
+    check(MS, 0.1, 1, MS);
+    check(MS, 0.7, 1, MS);
+    check(MS, 0.99, 1, 2 * MS);
+    check(64 * MS, 0.99, 1, 100 * MS);
+    check(100 * MS, 0.99, 1, 100 * MS);
+    check(64 * MS, 0.7, 1, 64 * MS);
+    check(64 * MS, 0.2, 1, 32 * MS);
+    check(16 * MS, 0.2, 2, 8 * MS);
+    check(16 * MS, 0.2, 3, 16 * MS);
+    check(16 * MS, 0.2, 4, 16 * MS);
+    check(16 * MS, 0.2, 5, 32 * MS);
+    check(64 * MS, 0.2, 16, 100 * MS);
 }
