@@ -1,0 +1,9 @@
+//! Whole processes as threads of a test, over loopback.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod fixture;
+mod flood;
+mod joining;
+mod losses;
+mod meshing;
+mod refusals;
