@@ -10,7 +10,6 @@ use quote::quote;
 use syn::{Attribute, Fields};
 
 /// The mirror and the two implementations that go through it.
-#[expect(clippy::too_many_lines, reason = "the shape of what is generated, in one piece")]
 pub(crate) fn expand(input: &Input<'_>) -> TokenStream {
     let manual = |name: &str| input.attributes.manual.iter().any(|manual| manual == name);
     let mut derives = Vec::new();
