@@ -60,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) pulse: RefCell<Option<Pulse>>,
     /// Rows in the hash maps of keyed operators on this worker, by number of the kept state.
     pub(crate) live_rows: RefCell<Vec<Rc<Cell<usize>>>>,
+    /// Records that came too late on this worker since it began, by the uid of the windows that they missed.
+    pub(crate) late: RefCell<Vec<(String, Rc<Cell<u64>>)>>,
 }
 
 impl Context {
@@ -87,6 +89,7 @@ impl Context {
             plan: RefCell::default(),
             pulse: RefCell::default(),
             live_rows: RefCell::default(),
+            late: RefCell::default(),
         }
     }
 }

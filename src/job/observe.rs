@@ -212,6 +212,11 @@ impl Observer {
         self.sizes().kept(self.shared.registry(), worker, rows);
     }
 
+    /// A worker's late records since it began, by uid.
+    pub(crate) fn late<'a>(&self, worker: usize, late: impl Iterator<Item = (&'a str, u64)>) {
+        self.sizes().late(self.shared.registry(), worker, late);
+    }
+
     /// A worker's part of the views.
     pub(crate) fn rows_served<'a>(
         &self,

@@ -103,6 +103,7 @@ impl Running {
             plan: RefCell::default(),
             pulse: RefCell::default(),
             live_rows: RefCell::default(),
+            late: RefCell::default(),
         });
         let probe = probe::Handle::new();
         worker.dataflow_named("main", |scope| {
@@ -346,13 +347,16 @@ impl Running {
         Ok(())
     }
 
-    /// Tells how many rows this worker holds: of kept state, and in views.
+    /// Tells how many rows this worker holds, of kept state and in views, and how many records were late.
     fn tell_sizes(&self) {
         let plan = self.context.plan.borrow();
         let live = self.context.live_rows.borrow();
         let kept = plan.kept.iter().zip(live.iter());
         let kept = kept.map(|(kept, rows)| (kept.uid.as_str(), rows.get() as u64));
         self.setup.observer.rows_kept(self.index, kept);
+        let late = self.context.late.borrow();
+        let late = late.iter().map(|(uid, records)| (uid.as_str(), records.get()));
+        self.setup.observer.late(self.index, late);
         let shards = self.context.shards.borrow();
         let views = shards.iter().map(|(name, shard)| (name.as_str(), shard.borrow().size()));
         self.setup.observer.rows_served(self.index, views);

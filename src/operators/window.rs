@@ -18,6 +18,7 @@ use crate::row::Row;
 use crate::ticks::view::Sources;
 use crate::time::EventTime;
 use differential_dataflow::AsCollection;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -304,6 +305,8 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
     let mut closed = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(closed);
     let mut late = OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(late);
     let (number, live, anew) = (kept.number, kept.live, kept.anew);
+    let late_records = Rc::new(Cell::new(0));
+    context.late.borrow_mut().push((kept.uid.clone(), Rc::clone(&late_records)));
     let shape = Shape { uid: kept.uid, windows, lateness, sources: Rc::clone(&sources) };
 
     builder.build(move |capabilities| {
@@ -337,6 +340,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
                 let (mut table, mut closed, mut late) =
                     (table.session(&held[0]), closed.session(&held[1]), late.session(&held[2]));
                 let (tick, write) = (current, current > context.start || anew.get());
+                late_records.set(late_records.get() + panes.late.len() as u64);
                 late.give_iterator(panes.late.drain(..));
                 panes.settle(|start, key, before, after, state| {
                     if before != after {

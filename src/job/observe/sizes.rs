@@ -1,4 +1,4 @@
-//! How large what a job holds is, from what each worker says of itself.
+//! How large what a job holds is, and how many records were late, from what each worker says of itself.
 
 use crate::telemetry::holding::grouped;
 use crate::telemetry::registry::Registry;
@@ -8,11 +8,15 @@ use std::collections::BTreeMap;
 /// Names in the text of the largest.
 const LARGEST: usize = 3;
 
-/// Rows of kept state and views, by worker.
+/// Why a record is late.
+const WINDOW_CLOSED: &str = "window-closed";
+
+/// Rows of kept state and views and late records, by worker.
 #[derive(Default)]
 pub(super) struct Sizes {
     kept: BTreeMap<String, BTreeMap<usize, u64>>,
     served: BTreeMap<String, BTreeMap<usize, Size>>,
+    late: BTreeMap<String, BTreeMap<usize, u64>>,
 }
 
 impl Sizes {
@@ -28,6 +32,22 @@ impl Sizes {
             of.insert(worker, rows);
             let gauge = registry.gauge("operator_rows", "Rows of kept state.", &[("uid", uid)]);
             gauge.set_u64(of.values().sum());
+        }
+    }
+
+    /// A worker's late records since it began, by the uid of the windows that they missed; a record counts once for each window.
+    pub(super) fn late<'a>(
+        &mut self,
+        registry: &Registry,
+        worker: usize,
+        late: impl Iterator<Item = (&'a str, u64)>,
+    ) {
+        for (uid, records) in late {
+            let of = self.late.entry(uid.to_owned()).or_default();
+            let told = of.insert(worker, records).unwrap_or(0);
+            let labels: &[(&str, &str)] = &[("reason", WINDOW_CLOSED), ("uid", uid)];
+            let help = "Records that came too late, once for each window that they missed.";
+            registry.counter("late_records_total", help, labels).add(records.saturating_sub(told));
         }
     }
 

@@ -4,6 +4,7 @@
 mod demo;
 mod files;
 mod http;
+mod late;
 mod messages;
 mod own_crate;
 mod rejected;

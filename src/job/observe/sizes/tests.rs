@@ -20,3 +20,14 @@ fn rows_are_summed_over_workers_and_the_largest_are_named() {
     }
     assert_eq!(sizes.largest(), "visits 1,700, view top 21, users 15");
 }
+
+#[test]
+fn late_records_are_summed_over_workers_and_counted_once() {
+    let (registry, mut sizes) = (Registry::default(), Sizes::default());
+    for (worker, records) in [(0, 0), (1, 2), (0, 3), (0, 3), (1, 4)] {
+        sizes.late(&registry, worker, [("visits", records)].into_iter());
+    }
+    let text = registry.render();
+    let line = r#"late_records_total{reason="window-closed",uid="visits"} 7"#;
+    assert!(text.lines().any(|found| found == line), "{text}");
+}
