@@ -5,9 +5,11 @@ mod demo;
 mod files;
 mod http;
 mod late;
+mod memory;
 mod messages;
 mod own_crate;
 mod rejected;
+mod ticklog;
 
 use serde_json::Value as Json;
 use std::path::Path;
