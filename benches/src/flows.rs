@@ -4,7 +4,7 @@ use dataflows::nexmark;
 use std::process::ExitCode;
 use std::time::Duration;
 use tidemark::flow::endpoint::{file, kafka};
-use tidemark::flow::{Build, Flow, Lag};
+use tidemark::flow::{Build, Flow, KeyedTable, Lag};
 use tidemark::operators::aggregate::{count, max};
 use tidemark::operators::window::tumbling;
 use tidemark::{EventTime, Row};
@@ -18,6 +18,8 @@ pub(crate) fn main() -> ExitCode {
         ("relay", relay),
         ("totals", totals),
         ("rows", rows),
+        ("pairs", pairs),
+        ("pairs-kept", pairs_kept),
     ])
 }
 
@@ -70,4 +72,26 @@ fn rows(flow: &Flow<'_>) {
     let rows =
         flow.source("rows", file::path("rows").json::<Item>()).upsert("rows", |item| item.id);
     flow.serve("rows", &rows);
+}
+
+/// A small row.
+#[derive(Row)]
+struct Pair {
+    key: u64,
+    value: u64,
+}
+
+fn kept<'s>(flow: &Flow<'s>) -> KeyedTable<'s, u64, u64> {
+    let pairs = flow.source("pairs", file::path("pairs").json::<Pair>());
+    pairs.upsert_map("pairs", |pair| (pair.key, Some(pair.value)))
+}
+
+/// The newest value of each key, served.
+fn pairs(flow: &Flow<'_>) {
+    flow.serve("pairs", &kept(flow));
+}
+
+/// The newest value of each key, of which only the one of key 0 is served.
+fn pairs_kept(flow: &Flow<'_>) {
+    flow.serve("pairs", &kept(flow).filter(|key, _| *key == 0));
 }

@@ -12,6 +12,7 @@ mod input;
 mod job;
 mod kafka;
 mod latency;
+mod memory;
 mod process;
 mod recovery;
 mod table;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use tidemark_tests::{Failure, Result};
 
 const USAGE: &str = "usage: tidemark-benches files [events [query]] | kafka [events [query]] | latency [rate [seconds]] | \
-     recovery [rows [changes]] | codec";
+     recovery [rows [changes]] | memory [rows] | codec";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -50,6 +51,7 @@ fn bench(arguments: &[String]) -> Result<()> {
         "latency" => latency::run(number(1, 20_000)?, number(2, 20)?),
         "kafka" => kafka::run(number(1, 1_000_000)?, arguments.get(2).map(String::as_str)),
         "recovery" => recovery::run(number(1, 1_000_000)?, number(2, 100_000)?),
+        "memory" => memory::run(number(1, 2_000_000)?),
         "codec" => codec::run(),
         "hand-kafka" => kafka::hand(arguments),
         "hand" => files::hand(arguments),
