@@ -48,7 +48,7 @@ pub(super) fn dial(
     let away =
         |e: io::Error| NotYet { kind: Kind::Retry, why: format!("it can't be reached: {e}") };
     let stream = connect(&members.hosts[to], time_max).map_err(away)?;
-    handshake::present(&Timed::new(&stream, time_max), &members.secret, &claim)
+    handshake::present(&Timed::new(&stream, clock::instant() + time_max), &members.secret, &claim)
         .map_err(|unwelcome| not_yet(&unwelcome))?;
     handshake::settled(&stream).map_err(away)?;
     Ok(stream)

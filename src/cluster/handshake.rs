@@ -22,9 +22,9 @@ pub(super) struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    /// The socket, for `time_max` from now.
-    pub(super) fn new(stream: &'a TcpStream, time_max: Duration) -> Timed<'a> {
-        Timed { stream, until: clock::instant() + time_max }
+    /// The socket, until then.
+    pub(super) fn new(stream: &'a TcpStream, until: Instant) -> Timed<'a> {
+        Timed { stream, until }
     }
 
     fn left(&self) -> io::Result<Option<Duration>> {
@@ -73,71 +73,140 @@ impl<'a> Timed<'a> {
     }
 }
 
-/// Makes a socket that has shaken hands ready for what it is for: no delay, no time limit.
+/// Makes a socket that has shaken hands ready for what it is for: blocking, no time limit, no delay.
 pub(super) fn settled(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
     stream.set_read_timeout(None)?;
     stream.set_write_timeout(None)?;
     stream.set_nodelay(true)
 }
 
 /// A claim whose sender has proved the secret.
-#[derive(Debug)]
 pub(super) struct Proven {
     pub(super) claim: Claim,
     /// All bytes before the answer but the dialer's proof.
     transcript: Vec<u8>,
 }
 
-/// Hears what a connection wants. Whoever has not proved the secret by the end of it is told "refused" and nothing else.
-pub(super) fn hear(io: &Timed<'_>, secret: &Secret) -> Result<Proven, Refusal> {
-    let heard = hear_claim(io, secret);
-    if let Err(refusal) = heard
-        && refusal != Refusal::Silence
-    {
-        let answer = Answer { code: Answer::REFUSED, reason: String::new() };
-        // Whether they read it is their affair.
-        let _ = io.write(&[answer.encode(), Answer::NO_PROOF.to_vec()].concat());
-    }
-    heard
+/// Tells a connection that it is refused, and nothing else. Whether they read it is their affair.
+pub(super) fn refuse(mut stream: &TcpStream) {
+    let answer = Answer { code: Answer::REFUSED, reason: String::new() };
+    let _ = stream.write_all(&[answer.encode(), Answer::NO_PROOF.to_vec()].concat());
 }
 
-fn hear_claim(io: &Timed<'_>, secret: &Secret) -> Result<Proven, Refusal> {
-    let silence = |_: io::Error| Refusal::Silence;
-    let mut hello = [0; GREETING_BYTES];
-    let (magic, rest) = hello.split_at_mut(MAGIC.len());
-    // What does not begin right is not waited for.
-    io.read_exact(magic).map_err(silence)?;
-    if magic != MAGIC {
-        return Err(Refusal::Garbage);
+/// The acceptor's side up to the claim, which never waits: it goes on when more has come.
+pub(super) struct Hearing {
+    stream: TcpStream,
+    /// All that has come.
+    heard: Vec<u8>,
+    /// The greeting of this side, once the other's is whole.
+    ours: Option<[u8; GREETING_BYTES]>,
+}
+
+/// Bytes up to the length of a claim, with it.
+const HEAD_BYTES: usize = GREETING_BYTES + 2;
+
+impl Hearing {
+    pub(super) fn new(stream: TcpStream) -> io::Result<Hearing> {
+        stream.set_nonblocking(true)?;
+        Ok(Hearing { stream, heard: Vec::new(), ours: None })
     }
-    io.read_exact(rest).map_err(silence)?;
-    let theirs = Greeting::decode(&hello).ok_or(Refusal::Garbage)?;
-    let ours = Greeting { version: VERSION, nonce: random::bytes() }.encode();
-    io.write(&ours).map_err(silence)?;
-    if theirs.version != VERSION {
-        return Err(Refusal::Version);
+
+    /// Whether the other side has begun as a handshake does.
+    pub(super) fn has_greeted(&self) -> bool {
+        self.ours.is_some()
     }
-    let body = io.read_sized(CLAIM_BYTES_MAX).map_err(silence)?.ok_or(Refusal::Garbage)?;
-    let proof: [u8; MAC_BYTES] = io.read().map_err(silence)?;
-    let len = (body.len() as u16).to_le_bytes();
-    let transcript = [&hello[..], &ours, &len, &body].concat();
-    if !secret.proves(&[DIALER, &transcript], &proof) {
-        return Err(Refusal::Secret);
+
+    /// The socket, which does not block.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
     }
-    let claim = Claim::decode(&body).ok_or(Refusal::Garbage)?;
-    Ok(Proven { claim, transcript })
+
+    /// Reads what has come: how it ends, if that is known now. No byte beyond the claim is read.
+    pub(super) fn go_on(&mut self, secret: &Secret) -> Option<Result<Proven, Refusal>> {
+        loop {
+            let more = match self.judge(secret) {
+                Ok(Wants::Bytes(more)) => more,
+                Ok(Wants::Nothing(proven)) => return Some(Ok(proven)),
+                Err(refusal) => return Some(Err(refusal)),
+            };
+            let mut bytes = [0; CLAIM_BYTES_MAX + MAC_BYTES];
+            match self.stream.read(&mut bytes[..more]) {
+                Ok(0) => return Some(Err(Refusal::Silence)),
+                Ok(read) => self.heard.extend(&bytes[..read]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(_) => return Some(Err(Refusal::Silence)),
+            }
+        }
+    }
+
+    /// What is still to come, after what has been heard.
+    fn judge(&mut self, secret: &Secret) -> Result<Wants, Refusal> {
+        let len = self.heard.len();
+        // What does not begin right is not waited for.
+        let begun = len.min(MAGIC.len());
+        if self.heard[..begun] != MAGIC[..begun] {
+            return Err(Refusal::Garbage);
+        }
+        let Some((hello, rest)) = self.heard.split_first_chunk::<GREETING_BYTES>() else {
+            return Ok(Wants::Bytes(GREETING_BYTES - len));
+        };
+        let ours = match self.ours {
+            Some(ours) => ours,
+            None => {
+                let theirs = Greeting::decode(hello).ok_or(Refusal::Garbage)?;
+                let ours = Greeting { version: VERSION, nonce: random::bytes() }.encode();
+                // It fits the buffers of a socket on which nothing was sent.
+                (&self.stream).write_all(&ours).map_err(|_| Refusal::Silence)?;
+                if theirs.version != VERSION {
+                    return Err(Refusal::Version);
+                }
+                *self.ours.insert(ours)
+            }
+        };
+        let Some((size, rest)) = rest.split_first_chunk() else {
+            return Ok(Wants::Bytes(HEAD_BYTES - len));
+        };
+        let size = usize::from(u16::from_le_bytes(*size));
+        if size > CLAIM_BYTES_MAX {
+            return Err(Refusal::Garbage);
+        }
+        let Some((body, proof)) = rest.split_at_checked(size) else {
+            return Ok(Wants::Bytes(size + MAC_BYTES - rest.len()));
+        };
+        let Ok(proof) = <&[u8; MAC_BYTES]>::try_from(proof) else {
+            return Ok(Wants::Bytes(MAC_BYTES - proof.len()));
+        };
+        let transcript =
+            [&hello[..], &ours, &self.heard[GREETING_BYTES..HEAD_BYTES + size]].concat();
+        if !secret.proves(&[DIALER, &transcript], proof) {
+            return Err(Refusal::Secret);
+        }
+        let claim = Claim::decode(body).ok_or(Refusal::Garbage)?;
+        Ok(Wants::Nothing(Proven { claim, transcript }))
+    }
+}
+
+/// What a handshake waits for.
+enum Wants {
+    /// At most so many bytes.
+    Bytes(usize),
+    /// The claim is there.
+    Nothing(Proven),
 }
 
 /// Answers a proven claim and proves the secret by it.
 pub(super) fn answer(
-    io: &Timed<'_>,
+    mut stream: &TcpStream,
     secret: &Secret,
     proven: &Proven,
     answer: &Answer,
 ) -> io::Result<()> {
     let said = answer.encode();
     let proof = secret.mac(&[ACCEPTOR, &proven.transcript, &said]);
-    io.write(&[&said[..], &proof].concat())
+    // It fits the buffers of a socket on which no more than a greeting was sent.
+    stream.write_all(&[&said[..], &proof].concat())
 }
 
 /// Why a dialer was not let in.

@@ -17,9 +17,9 @@
 //! ```
 
 mod complaints;
-mod crowd;
 mod dial;
 mod frame;
+mod hall;
 mod handshake;
 mod heartbeat;
 mod join;

@@ -1,8 +1,8 @@
 //! The one port of a process: it accepts whatever comes, lets in what is proved, and seats it by its purpose.
 
 use super::complaints::Complaints;
-use super::crowd::{Crowd, Inside};
-use super::handshake::{self, Proven, Timed};
+use super::hall::{Hall, Leaves};
+use super::handshake::{self, Proven};
 use super::lock;
 use super::members::Members;
 use super::peer::Peer;
@@ -15,18 +15,20 @@ use crate::random;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// After an accept that failed (files run short) the next is not tried at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// How often those who have not greeted yet are looked at.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// The port of this process, open until it is dropped: late strangers are refused all the time.
 pub(crate) struct Port {
     pub(super) inner: Arc<Inner>,
     address: SocketAddr,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// What the port's threads share.
@@ -38,7 +40,9 @@ pub(super) struct Inner {
     /// Somebody has sat down.
     pub(super) changed: Condvar,
     pub(super) complaints: Complaints,
-    crowd: Arc<Crowd>,
+    hall: Mutex<Hall>,
+    /// Somebody is in the hall.
+    entered: Condvar,
     closing: AtomicBool,
 }
 
@@ -65,20 +69,29 @@ impl Port {
         let failed =
             |e: io::Error| Error::internal(format!("the cluster's port can't be served: {e}"));
         let address = listener.local_addr().map_err(failed)?;
+        let limits = &members.limits;
         let inner = Arc::new(Inner {
             instance: random::nonce(),
             seats: Mutex::new(Seats::new(members.hosts.len())),
             changed: Condvar::new(),
             complaints: Complaints::default(),
-            crowd: Crowd::new(members.limits.handshakes_max),
+            hall: Mutex::new(Hall::new(
+                members.secret.clone(),
+                limits.handshakes_max,
+                limits.handshake_time_max,
+            )),
+            entered: Condvar::new(),
             closing: AtomicBool::new(false),
             members,
         });
-        let shared = Arc::clone(&inner);
-        let run = move || shared.accept(&listener);
-        let thread =
-            std::thread::Builder::new().name("cluster:accept".into()).spawn(run).map_err(failed)?;
-        Ok(Port { inner, address, thread: Some(thread) })
+        let (accepting, ushering) = (Arc::clone(&inner), Arc::clone(&inner));
+        let thread = |what: &str| std::thread::Builder::new().name(format!("cluster:{what}"));
+        // Made first: if the other can't be started, it ends with this.
+        let mut port = Port { inner, address, threads: Vec::new() };
+        port.threads.push(thread("usher").spawn(move || ushering.usher()).map_err(failed)?);
+        let accept = move || accepting.accept(&listener);
+        port.threads.push(thread("accept").spawn(accept).map_err(failed)?);
+        Ok(port)
     }
 
     /// Where it listens.
@@ -98,26 +111,35 @@ impl Drop for Port {
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
             });
         }
-        // An accept that waits ends by a connection only. If there is no way to it, the thread is left to the process's end.
+        // An accept that waits ends by a connection only. If there is no way to it, the threads are left to the process's end.
         let woken = TcpStream::connect_timeout(&here, Duration::from_secs(1));
-        self.inner.crowd.clear();
+        // Under its lock, so that the usher does not miss it.
+        drop(lock(&self.inner.hall));
+        self.inner.entered.notify_all();
         lock(&self.inner.seats).clear();
-        if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
-            // A panic of it was shown when it happened.
-            let _ = thread.join();
+        if woken.is_ok() {
+            for thread in self.threads.drain(..) {
+                // A panic of it was shown when it happened.
+                let _ = thread.join();
+            }
         }
     }
 }
 
 impl Inner {
-    fn accept(self: Arc<Inner>, listener: &TcpListener) {
+    /// Accepts, and does nothing that waits, so that the queue of the listener does not run over.
+    fn accept(&self, listener: &TcpListener) {
         loop {
             let accepted = listener.accept();
             if self.closing.load(Ordering::Acquire) {
                 return;
             }
             match accepted {
-                Ok((stream, from)) => self.meet(stream, from),
+                Ok((stream, from)) => {
+                    let leaves = lock(&self.hall).enter(stream, from);
+                    self.entered.notify_one();
+                    self.part_with(leaves);
+                }
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be accepted");
                     std::thread::sleep(ACCEPT_PAUSE);
@@ -126,38 +148,38 @@ impl Inner {
         }
     }
 
-    /// Gives a connection a thread for its handshake.
-    fn meet(self: &Arc<Inner>, stream: TcpStream, from: SocketAddr) {
-        let stream = Arc::new(stream);
-        let (inside, dropped) = self.crowd.enter(&stream);
-        for _ in 0..dropped {
-            self.complaints.about(Refusal::Crowd, Some(from), "");
-        }
-        let shared = Arc::clone(self);
-        let greet = move || shared.greet(stream, from, inside);
-        if let Err(error) = std::thread::Builder::new().name("cluster:greet".into()).spawn(greet) {
-            tracing::debug!(%error, "a connection of the cluster has got no thread and is closed");
+    /// Goes on with the handshakes of those who were let in.
+    fn usher(&self) {
+        let idle = |hall: &mut Hall| hall.is_empty() && !self.closing.load(Ordering::Acquire);
+        while !self.closing.load(Ordering::Acquire) {
+            let waited = self.entered.wait_while(lock(&self.hall), idle);
+            let leaves = waited.unwrap_or_else(PoisonError::into_inner).look();
+            self.part_with(leaves);
+            std::thread::sleep(LOOK);
         }
     }
 
-    /// The whole handshake of one connection.
-    fn greet(&self, stream: Arc<TcpStream>, from: SocketAddr, inside: Inside) {
-        let io = Timed::new(&stream, self.members.limits.handshake_time_max);
-        match handshake::hear(&io, &self.members.secret) {
-            Err(refusal) => self.complaints.about(refusal, Some(from), ""),
-            Ok(proven) => {
-                if let Err(error) = self.seat(&io, &stream, from, &proven) {
-                    tracing::debug!(%error, %from, "a process of the cluster went in mid-handshake");
+    fn part_with(&self, leaves: Vec<Leaves>) {
+        for Leaves { stream, from, outcome } in leaves {
+            match outcome {
+                Ok(proven) => {
+                    if let Err(error) = self.seat(&Arc::new(stream), from, &proven) {
+                        tracing::debug!(%error, %from, "a process of the cluster went at once");
+                    }
+                }
+                Err(refusal) => {
+                    if refusal != Refusal::Silence {
+                        handshake::refuse(&stream);
+                    }
+                    self.complaints.about(refusal, Some(from), "");
                 }
             }
         }
-        drop(inside);
     }
 
     /// Seats or refuses who has proved the secret.
     fn seat(
         &self,
-        io: &Timed<'_>,
         stream: &Arc<TcpStream>,
         address: SocketAddr,
         proven: &Proven,
@@ -172,15 +194,15 @@ impl Inner {
                 lock(&self.seats).refused(from, &refused.reason);
             }
             let no = Answer { code: refused.what.code(), reason: refused.reason };
-            return handshake::answer(io, &self.members.secret, proven, &no);
+            return handshake::answer(stream, &self.members.secret, proven, &no);
         }
         let yes = Answer { code: Answer::WELCOME, reason: String::new() };
-        let welcomed = handshake::answer(io, &self.members.secret, proven, &yes)
+        let welcomed = handshake::answer(stream, &self.members.secret, proven, &yes)
             .and_then(|()| handshake::settled(stream));
         let mut seats = lock(&self.seats);
-        if let Err(error) = welcomed {
+        if welcomed.is_err() || self.closing.load(Ordering::Acquire) {
             seats.release(claim);
-            return Err(error);
+            return welcomed;
         }
         match claim.purpose {
             // It has sat since before the welcome, so that the heartbeats find it.

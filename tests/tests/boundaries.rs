@@ -93,6 +93,16 @@ fn only_the_service_knows_configuration_connectors_and_engine_together() {
 }
 
 #[test]
+fn the_cluster_knows_nothing_of_what_its_processes_say() {
+    let inside = ["ticks", "flow", "job", "state", "sources", "sinks", "views", "config", "http"];
+    let inside: Vec<_> = inside.iter().map(|module| format!("crate::{module}")).collect();
+    let mut words: Vec<_> = inside.iter().map(String::as_str).collect();
+    words.push("timely::");
+    assert_eq!(that_have(&["cluster"], &words), NONE);
+    assert_ne!(that_have(&["cluster"], &["crate::ids"]), NONE, "the search finds what is there");
+}
+
+#[test]
 fn one_module_reads_the_clock() {
     let clocks = ["SystemTime::now", "Instant::now"];
     assert_eq!(that_have(&["."], &clocks).len(), 1);

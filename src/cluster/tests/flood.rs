@@ -1,4 +1,5 @@
 use super::super::refusal::Refusal;
+use super::super::wire::{Greeting, VERSION};
 use super::fixture::*;
 use std::collections::VecDeque;
 use std::io::Write;
@@ -9,15 +10,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// Connections that one flooding thread keeps open.
 const OPEN: usize = 200;
 
-/// Connects again and again, half of the time saying nothing and half of it garbage, until told to stop.
+/// Connects again and again until told to stop: of four one sends garbage, one greets and is silent then, and two say nothing.
 fn flood(at: SocketAddr, made: &AtomicUsize, stop: &AtomicBool) {
+    let greeting = Greeting { version: VERSION, nonce: [1; 32] }.encode();
     let mut open = VecDeque::new();
     while !stop.load(Ordering::Relaxed) {
         let Ok(mut stream) = TcpStream::connect(at) else { continue };
-        if made.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
-            // It may have been dropped already.
-            let _ = stream.write_all(&[0xa5; 64]);
-        }
+        // It may have been dropped already.
+        let _ = match made.fetch_add(1, Ordering::Relaxed) % 4 {
+            0 => stream.write_all(&[0xa5; 64]),
+            1 => stream.write_all(&greeting),
+            _ => Ok(()),
+        };
         open.push_back(stream);
         if open.len() > OPEN {
             open.pop_front();
