@@ -130,7 +130,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("snapshots", ALL, "interval", Kind::Duration("100ms", "1d"), Is("10s"), "Time between two snapshots."),
     key("snapshots", ALL, "kept", Kind::Integer(1, 1_000), Is("3"), "Snapshots that are kept; savepoints are not counted and stay until they are deleted."),
 
-    key("log", ALL, "kind", Kind::Choice(&["file", "kafka"]), Is("file"), "Where the tick log is. A file serves one process on one machine."),
+    key("log", ALL, "kind", Kind::Choice(&["file", "kafka", "store"]), Is("file"), "Where the tick log is: a file, which serves one process on one machine, a Kafka topic, or the store that `state` names. See [the tick log's place](ticklog.md)."),
     key("log", FILE, "path", Kind::Text, Unset("inside `state`"), "Directory of the log. Must be said where `state` is a URL."),
     key("log", KAFKA, "connection", Kind::Name, Required, "Name of a `[connection.NAME]`."),
     key("log", KAFKA, "topic", Kind::Topic, Is("tidemark-<job>-log"), "The topic; it is made if it does not exist."),

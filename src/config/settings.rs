@@ -115,6 +115,8 @@ pub enum Log {
         /// Replicas when it is made.
         replication: u16,
     },
+    /// The store of the state.
+    Store,
 }
 
 /// `[memory]`.
@@ -316,6 +318,7 @@ fn log(of: &Of<'_>) -> Log {
             topic: of.text("topic"),
             replication: of.number("replication"),
         },
+        "store" => Log::Store,
         _ => Log::File { path: of.text_if("path") },
     }
 }

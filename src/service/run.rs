@@ -21,6 +21,7 @@ use crate::sources::Budget;
 use crate::state::store::Store;
 use crate::ticks::log::Log;
 use crate::ticks::log::file::FileLog;
+use crate::ticks::log::store::StoreLog;
 use crate::time::clock::{self, Wall};
 use crate::views::follow::FollowLimits;
 use std::net::ToSocketAddrs;
@@ -243,7 +244,7 @@ fn check_sinks(plan: &Plan, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn open_log(settings: &Settings, outsides: &Configured) -> Result<Box<dyn Log>> {
+fn open_log(settings: &Settings, store: &Store, outsides: &Configured) -> Result<Box<dyn Log>> {
     match &settings.log {
         config::Log::File { path } => {
             let directory = path.clone().unwrap_or_else(|| local(&settings.state).to_owned());
@@ -253,6 +254,7 @@ fn open_log(settings: &Settings, outsides: &Configured) -> Result<Box<dyn Log>> 
             let connection = outsides.connection(connection)?;
             kafka_log(connection, topic, *replication)
         }
+        config::Log::Store => Ok(Box::new(StoreLog::open(store.clone())?)),
     }
 }
 
@@ -306,7 +308,8 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     let wall: Arc<dyn Wall> = Arc::new(clock::System);
     let store = Store::open(&settings.state)?;
     let outsides = Arc::new(Configured { settings: settings.clone() });
-    let log = persist("opening the tick log", START_TIME_MAX, || open_log(&settings, &outsides))?;
+    let log =
+        persist("opening the tick log", START_TIME_MAX, || open_log(&settings, &store, &outsides))?;
     let stopper: Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>> = Arc::default();
     let to_stop = Arc::clone(&stopper);
     signals::watch(move |urgency| match urgency {

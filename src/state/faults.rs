@@ -57,6 +57,11 @@ impl Faults {
         Faults(Mutex::new(State { random: 0, percent: 0, changes_left: Some(changes), calls: 0 }))
     }
 
+    /// From now on `changes` calls that change the store work; then nothing does.
+    pub fn crash_in(&self, changes: u64) {
+        self.0.lock().expect("no panic while it is held").changes_left = Some(changes);
+    }
+
     /// Lets everything work again.
     pub fn heal(&self) {
         let mut state = self.0.lock().expect("no panic while it is held");

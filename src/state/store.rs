@@ -111,6 +111,11 @@ impl Store {
         &self.0.url
     }
 
+    /// Whether the store is a directory of this machine: a call that failed there is a fault of a disk, not of a network.
+    pub fn is_local(&self) -> bool {
+        self.0.root.is_some()
+    }
+
     /// The whole object, or `None` if there is none of this name.
     ///
     /// # Errors
@@ -199,9 +204,22 @@ impl Store {
     /// # Errors
     /// As [`Store::get`].
     pub fn list(&self, prefix: &str) -> Result<Vec<Object>> {
+        self.list_after(prefix, "")
+    }
+
+    /// The same, but only those whose names come after `after` in the order of names; a store over the network sends no others.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn list_after(&self, prefix: &str, after: &str) -> Result<Vec<Object>> {
         let (objects, path) = self.target(prefix)?;
+        let (_, after) = self.target(after)?;
         let mut found = self.call(Op::List, prefix, async move {
-            let mut listed = objects.list((path != Path::default()).then_some(&path));
+            let below = (path != Path::default()).then_some(&path);
+            let mut listed = match after == Path::default() {
+                true => objects.list(below),
+                false => objects.list_with_offset(below, &after),
+            };
             let mut found = Vec::new();
             while let Some(meta) = listed.next().await {
                 match meta {
@@ -228,6 +246,28 @@ impl Store {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
                 Err(e) => Err(e),
             }
+        })
+    }
+
+    /// Deletes these objects, in any order; those that are gone are no error.
+    ///
+    /// # Errors
+    /// As [`Store::delete`]; some may have been deleted.
+    pub fn delete_all(&self, names: &[String]) -> Result<()> {
+        let Some(first) = names.first() else { return Ok(()) };
+        let objects = Arc::clone(&self.0.objects);
+        let paths =
+            names.iter().map(|name| Ok(self.target(name)?.1)).collect::<Result<Vec<_>>>()?;
+        self.call(Op::Delete, first, async move {
+            let paths = futures_util::stream::iter(paths.into_iter().map(Ok)).boxed();
+            let mut deleted = objects.delete_stream(paths);
+            while let Some(outcome) = deleted.next().await {
+                match outcome {
+                    Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            Ok(())
         })
     }
 

@@ -19,7 +19,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-mod frame;
+pub(super) mod frame;
 
 use frame::{FRAME_HEAD, HEADER_LEN, Header, Tail};
 

@@ -12,6 +12,7 @@
 pub mod file;
 pub mod kafka;
 pub mod memory;
+pub mod store;
 pub mod thread;
 
 pub use super::counts::Position;
@@ -50,12 +51,14 @@ pub trait Log: Send {
     fn read(&mut self, each: &mut dyn FnMut(Position, Record) -> Result<()>) -> Result<()>;
 
     /// Appends `records` in order and returns once they are durable: every record after the last one known, up to the last of these.
-    /// A log that was never read is read first; nothing is left out.
+    /// A log that was never read is read first; nothing is left out. Where others can take the next place, a newer open found there ends
+    /// the append: what could not count any more is not appended, and the open is the last that is given.
     ///
     /// # Errors
     /// `Undecided` if the records may be in the log, wholly or in part: a lost answer, a failed write, a failed sync. It ends the
     /// generation: the same holder never appends again and no sync is repeated, since a second one may succeed without what the
-    /// first one lost; every further append gives `Undecided` too. `Config` or `Retry`: nothing was appended.
+    /// first one lost; every further append gives `Undecided` too. `Fenced`: others have gone on, far or just now; the generation ends.
+    /// `Config` or `Retry`: nothing was appended.
     fn append(&mut self, records: &[Record]) -> Result<Vec<Entry>>;
 
     /// Removes every record before `position`, which must be that of a `state` record that counts, at or below the oldest root
@@ -77,7 +80,8 @@ pub fn read_and_count(log: &mut dyn Log, counter: &mut Counter) -> Result<()> {
     })
 }
 
-/// Appends and counts everything up to the last own record (PROTOCOL 2 and 7): the verdict on each own record, in order.
+/// Appends and counts everything up to the last own record (PROTOCOL 2 and 7): the verdict on each own record that was appended, in
+/// order. Fewer than `records`: a newer open stands before the others.
 ///
 /// # Errors
 /// As [`Log::append`].

@@ -9,6 +9,7 @@ mod memory;
 mod messages;
 mod own_crate;
 mod rejected;
+mod stored;
 mod ticklog;
 
 use serde_json::Value as Json;

@@ -10,7 +10,7 @@ const VERSION: u32 = 1;
 /// Bytes of the header.
 pub(super) const HEADER_LEN: u64 = 32;
 /// Bytes of a frame before its payload.
-pub(super) const FRAME_HEAD: u64 = 8;
+pub(in crate::ticks::log) const FRAME_HEAD: u64 = 8;
 
 /// What the file begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +60,12 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// CRC32C.
-pub(super) fn sum(bytes: &[u8]) -> u32 {
+pub(in crate::ticks::log) fn sum(bytes: &[u8]) -> u32 {
     crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
 /// Appends a frame with this payload to `out`.
-pub(super) fn encode(payload: &[u8], out: &mut Vec<u8>) {
+pub(in crate::ticks::log) fn encode(payload: &[u8], out: &mut Vec<u8>) {
     let len = u32::try_from(payload.len()).expect("checked against RECORD_BYTES_MAX");
     out.extend(len.to_le_bytes());
     out.extend(sum(payload).to_le_bytes());
@@ -73,7 +73,7 @@ pub(super) fn encode(payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Length and checksum of a frame.
-pub(super) fn head(bytes: &[u8]) -> (u32, u32) {
+pub(in crate::ticks::log) fn head(bytes: &[u8]) -> (u32, u32) {
     (u32_at(bytes, 0), u32_at(bytes, 4))
 }
 
