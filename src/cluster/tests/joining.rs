@@ -105,7 +105,8 @@ fn a_process_may_listen_elsewhere_than_where_the_others_reach_it() {
     one.hosts[0] = port.address().to_string();
     let process_1 = std::thread::spawn(move || join((listener, one)).unwrap());
     let zero = join_from(port).unwrap();
-    process_1.join().unwrap().control.send(0, &"found".into()).unwrap();
+    let one = process_1.join().unwrap();
+    one.control.send(0, &"found".into()).unwrap();
     assert_eq!(zero.hears(), "1 says found");
     let (_listener, one) = members(2).remove(1);
     let error = Port::open(one).err().unwrap();

@@ -212,20 +212,20 @@ fn silence_and_drops_of_bytes_end_with_the_time_for_a_handshake() {
 
 #[test]
 fn a_dialer_is_told_what_it_has_reached_instead() {
-    let strangers: [(&[u8], &str); 3] = [
-        (&[b'H'; 200], "no process of this kind"),
-        (&[MAGIC_OF_VERSION_9, &[0; 200]].concat(), "version 9"),
+    let greeting = Greeting { version: VERSION, nonce: [1; 32] }.encode();
+    let answers = |answer: &[u8]| [&greeting[..], answer].concat();
+    let strangers = [
+        (vec![b'H'; 200], "no process of this kind"),
+        ([MAGIC_OF_VERSION_9, &[0; 200]].concat(), "version 9"),
+        (answers(&nothing_but_refused()), "another secret"),
         // It has seen a handshake, but knows no secret.
-        (
-            &[&Greeting { version: VERSION, nonce: [1; 32] }.encode()[..], &[0; 35]].concat(),
-            "secret",
-        ),
+        (answers(&[&[Answer::WELCOME, 0, 0], &[7; 32][..]].concat()), "does not know the secret"),
+        (answers(&[Answer::WELCOME; 35]), "does not know the secret"),
     ];
     for (says, expected) in strangers {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (_, mut one) = members(2).remove(1);
         one.hosts[0] = listener.local_addr().unwrap().to_string();
-        let says = says.to_vec();
         let stranger = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.write_all(&says).unwrap();
@@ -237,6 +237,34 @@ fn a_dialer_is_told_what_it_has_reached_instead() {
         assert_eq!(not_yet.kind, Kind::Config);
         stranger.join().unwrap();
     }
+}
+
+#[test]
+fn an_overheard_handshake_opens_nothing() {
+    let (port, mut one) = zero(|_| {});
+    let ear = TcpListener::bind("127.0.0.1:0").unwrap();
+    one.hosts[0] = ear.local_addr().unwrap().to_string();
+    let behind = port.address();
+    let listening = std::thread::spawn(move || {
+        let (mut dialer, _) = ear.accept().unwrap();
+        let mut acceptor = TcpStream::connect(behind).unwrap();
+        let [mut back, mut forth] = [&acceptor, &dialer].map(|s| s.try_clone().unwrap());
+        let answering = std::thread::spawn(move || std::io::copy(&mut back, &mut forth));
+        let (mut heard, mut bytes) = (Vec::new(), [0; 4096]);
+        while let Ok(read @ 1..) = dialer.read(&mut bytes) {
+            heard.extend(&bytes[..read]);
+            acceptor.write_all(&bytes[..read]).unwrap();
+        }
+        acceptor.shutdown(Shutdown::Both).unwrap();
+        answering.join().unwrap().unwrap();
+        heard
+    });
+    // Who only passes bytes on is not noticed.
+    drop(dial_as(&dialer(&one).inner, 0, Purpose::Control, 7).unwrap());
+    let heard = listening.join().unwrap();
+    assert_eq!(heard.len(), GREETING_BYTES + claim(Purpose::Control).encode().len() + 32);
+    assert_eq!(answer_to(&port, &heard)[GREETING_BYTES..], nothing_but_refused());
+    complained(&port, Refusal::Secret, 1);
 }
 
 const MAGIC_OF_VERSION_9: &[u8] = b"TIDECLU\n\x09\x00";
