@@ -93,10 +93,11 @@ pub fn next(tally: &Tally, quota: &Tally, kills_left: usize, random: &mut Random
 pub fn moment(aim: Spot, random: &mut Random) -> Option<&'static str> {
     let dice = random.below(10);
     match aim {
-        // At `begin` the broker does not know of the transaction yet, at `commit` the decision is under way.
+        // At `begin` the broker does not know of the transaction yet, at `commit` the decision is under way; but the sinks of one
+        // tick are close together, so that another one's transaction may well be open.
         Spot::Transaction => Some(match dice {
             0 => "sink-transaction-begin",
-            1 => "sink-transaction-commit",
+            1..=5 => "sink-transaction-commit",
             _ => "sink-transaction-rows",
         }),
         // When they are written, segments and manifest are there, and the record is about to be appended.

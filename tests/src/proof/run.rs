@@ -13,7 +13,7 @@ use crate::phase::{Phase, TARGET};
 use crate::ticklog::Counted;
 use crate::transactions::{self, Step};
 use crate::{Failure, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -113,6 +113,8 @@ pub struct Outcome {
 /// A kill and what is known of it.
 struct Kill {
     aim: Spot,
+    /// The phase at whose line it came; `None`: any.
+    moment: Option<&'static str>,
     at_ms: i64,
     evidence: Evidence,
 }
@@ -168,6 +170,7 @@ pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
         begun.elapsed().as_secs_f64()
     ));
     let tally = running.tally()?;
+    running.say_hits();
     say(&tally.to_string());
     let compared = running.stage.compare(plan.component_ticks, LONG)?;
     say(&compared.to_string());
@@ -312,8 +315,20 @@ impl Running<'_> {
             moment.unwrap_or("at any line"),
             self.stage.pacer.sent()
         ));
-        self.kills.push(Kill { aim, at_ms, evidence });
+        self.kills.push(Kill { aim, moment, at_ms, evidence });
         Ok(())
+    }
+
+    /// Says of each moment at which kills were aimed what they hit.
+    fn say_hits(&self) {
+        let mut hits: BTreeMap<&str, Tally> = BTreeMap::new();
+        for kill in &self.kills {
+            let of = hits.entry(kill.moment.unwrap_or("any line")).or_default();
+            of.add(aim::judge(kill.aim, &kill.evidence));
+        }
+        for (moment, tally) in hits {
+            say(&format!("at {moment}: {tally}"));
+        }
     }
 
     /// What the kills hit, as far as the broker has told by now.
