@@ -105,29 +105,40 @@ impl KafkaLog {
 
     /// The next offset, which is the log's head if nothing was read yet, and the end as it is known now.
     fn ends(&mut self) -> Result<(Position, Position)> {
-        let topic = self.settings.topic.clone();
+        let (low, high) = self.watermarks()?;
+        let next = *self.next.get_or_insert(low);
+        Ok((next, high))
+    }
+
+    /// The topic's first offset and its end.
+    fn watermarks(&self) -> Result<(Position, Position)> {
         let (low, high) = self
             .consumer
-            .fetch_watermarks(&topic, 0, self.settings.timeout())
+            .fetch_watermarks(&self.settings.topic, 0, self.settings.timeout())
             .map_err(|e| self.failed("asking for its end", &e))?;
         let offset = |n: i64| u64::try_from(n).map_err(|_| self.lost(&format!("offset {n}")));
         let (low, high) = (offset(low)?, offset(high)?);
-        if let Some(next) = self.next {
-            if low > next {
-                return Err(
-                    self.lost(&format!("it was cut before {low} while it was read at {next}"))
-                );
-            }
-            return Ok((next, high));
+        match self.next {
+            Some(next) if low > next => Err(self.cut_by_another(low, next)),
+            _ => Ok((low, high)),
         }
-        self.next = Some(low);
-        Ok((low, high))
     }
 
     fn lost(&self, what: &str) -> Error {
         Error::new(
             Kind::Corrupt,
             format!("{}: {what}; start again to read it from its beginning", self.describe()),
+        )
+    }
+
+    /// Only a leader cuts, behind what it has read itself: records that are gone before they were read here were another's to cut.
+    fn cut_by_another(&self, low: Position, next: Position) -> Error {
+        Error::new(
+            Kind::Fenced,
+            format!(
+                "{}: another generation leads now: it has cut the log before {low}, and this process had read up to {next}",
+                self.describe()
+            ),
         )
     }
 
@@ -165,7 +176,11 @@ impl KafkaLog {
                 Some(Ok(message)) => message,
                 Some(Err(KafkaError::PartitionEOF(_))) => continue,
                 Some(Err(e)) if e.rdkafka_error_code().is_some_and(passes) => continue,
-                Some(Err(e)) => return Err(self.failed("reading", &e)),
+                Some(Err(e)) => {
+                    let error = self.failed("reading", &e);
+                    let gone = error.kind() == Kind::Corrupt;
+                    return Err(gone.then(|| self.watermarks().err()).flatten().unwrap_or(error));
+                }
                 None if begun.elapsed() < self.settings.timeout() => continue,
                 None => {
                     return Err(Error::new(
@@ -270,7 +285,7 @@ impl Log for KafkaLog {
                 // They are in the log for certain, but what stands before them is not known: to the caller that is undecided.
                 read.map_err(|e| {
                     self.broken = Some(format!("appended, but not read back: {}", e.message()));
-                    self.undecided()
+                    if e.kind() == Kind::Fenced { e } else { self.undecided() }
                 })?;
             }
             producer::Placed::Behind => {
