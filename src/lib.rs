@@ -4,10 +4,6 @@
 //! log records what each tick read, so that output is a pure function of log and input (`doc/ARCHITECTURE.md`).
 
 pub mod cli;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the engine does not run on several processes yet")
-)]
 mod cluster;
 pub mod config;
 pub mod error;

@@ -28,8 +28,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "UID")]
         drop_state: Vec<String>,
         #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
         config: ConfigArguments,
     },
+    /// Run a dataflow as several processes of this machine; those that end are started again
+    Cluster(Cluster),
     /// List the dataflows of this program
     List,
     /// Show the state of a running job
@@ -78,6 +82,31 @@ pub(crate) enum Config {
     },
     /// Print every key with type, unit, default and range (Markdown)
     Reference,
+}
+
+/// Which process of a cluster it is.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Place {
+    /// Which process of the cluster this is, from 0
+    #[arg(long, value_name = "I", requires = "hosts")]
+    pub(crate) process: Option<String>,
+    /// Where each process of the cluster is reached: host:port,host:port,...
+    #[arg(long, value_name = "HOSTS")]
+    pub(crate) hosts: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    /// Its name, as `list` shows it
+    pub(crate) dataflow: String,
+    /// How many processes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) processes: u16,
+    /// Give up this kept state, once: it begins empty. May be repeated
+    #[arg(long, value_name = "UID")]
+    pub(crate) drop_state: Vec<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
 }
 
 #[derive(Debug, Args)]

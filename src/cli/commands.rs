@@ -1,9 +1,9 @@
 //! What each command does.
 
-use super::args::{Address, Arguments, Command, Config, ConfigArguments, Query};
+use super::args::{Address, Arguments, Command, Config, ConfigArguments, Place, Query};
 use super::client::{Client, Refusal, segment};
 use super::exit::Exit;
-use super::{Runner, logging, status, table};
+use super::{Runner, fleet, logging, status, table};
 use crate::config::{Layered, Resolved, nearest, reference};
 use crate::error::{Error, Result};
 use clap::Parser;
@@ -72,12 +72,22 @@ fn command(
     let json = arguments.json;
     match arguments.command {
         Command::List => Ok(list(&runner.names(), json)),
-        Command::Run { dataflow, drop_state, config } => {
-            let resolved = resolved(runner, &dataflow, &config, &drop_state, outside)?;
+        Command::Run { dataflow, drop_state, place, config } => {
+            let once = Once { drop_state: &drop_state, place };
+            let resolved = resolved(runner, &dataflow, &config, &once, outside)?;
             run(runner, &dataflow, &resolved, arguments.log, outside)
         }
+        Command::Cluster(cluster) => {
+            let once = Once { drop_state: &cluster.drop_state, ..Once::default() };
+            let resolved = resolved(runner, &cluster.dataflow, &cluster.config, &once, outside)?;
+            let log = arguments.log.or_else(|| outside.environment.get("RUST_LOG").cloned());
+            logging::start(log.as_deref().filter(|f| !f.is_empty()))?;
+            fleet::supervise(&fleet::Fleet::new(&cluster, &resolved, log)?)?;
+            Ok(String::new())
+        }
         Command::Explain { dataflow, config } => {
-            let layered = layered(runner, &dataflow, &config, &[], outside)?.without_connections();
+            let layered = layered(runner, &dataflow, &config, &Once::default(), outside)?
+                .without_connections();
             let settings = layered.resolve(&dataflow)?.settings();
             let text = runner.explain(&dataflow, &settings)?;
             let text = text.trim_end().to_owned();
@@ -85,7 +95,7 @@ fn command(
         }
         Command::Config(Config::Reference) => Ok(reference()),
         Command::Config(Config::Check { dataflow, config }) => {
-            let resolved = resolved(runner, &dataflow, &config, &[], outside)?;
+            let resolved = resolved(runner, &dataflow, &config, &Once::default(), outside)?;
             for warning in resolved.settings().warnings() {
                 let _ = writeln!(outside.err, "warning: {warning}");
             }
@@ -161,17 +171,24 @@ fn resolved(
     runner: &dyn Runner,
     dataflow: &str,
     config: &ConfigArguments,
-    drop_state: &[String],
+    once: &Once<'_>,
     outside: &Outside<'_>,
 ) -> Result<Resolved> {
-    layered(runner, dataflow, config, drop_state, outside)?.resolve(dataflow)
+    layered(runner, dataflow, config, once, outside)?.resolve(dataflow)
+}
+
+/// What is said for one start only.
+#[derive(Default)]
+struct Once<'a> {
+    drop_state: &'a [String],
+    place: Place,
 }
 
 fn layered(
     runner: &dyn Runner,
     dataflow: &str,
     config: &ConfigArguments,
-    drop_state: &[String],
+    once: &Once<'_>,
     outside: &Outside<'_>,
 ) -> Result<Layered> {
     let names = runner.names();
@@ -194,13 +211,15 @@ fn layered(
         ("workers", "--workers", &config.workers),
         ("state", "--state", &config.state),
         ("http.addr", "--http", &config.http),
+        ("cluster.process", "--process", &once.place.process),
+        ("cluster.hosts", "--hosts", &once.place.hosts),
     ] {
         if let Some(value) = value {
             layered = layered.with_flag(path, flag, value.clone());
         }
     }
-    if !drop_state.is_empty() {
-        layered = layered.with_flag("job.drop_state", "--drop-state", drop_state.join(","));
+    if !once.drop_state.is_empty() {
+        layered = layered.with_flag("job.drop_state", "--drop-state", once.drop_state.join(","));
     }
     runner.declare(dataflow, layered)
 }

@@ -6,6 +6,7 @@ mod args;
 mod client;
 mod commands;
 mod exit;
+mod fleet;
 mod logging;
 pub mod progress;
 mod screen;

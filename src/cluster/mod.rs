@@ -40,7 +40,6 @@ mod tests;
 pub(crate) use link::{Control, Event};
 pub(crate) use members::{Limits, Members};
 pub(crate) use port::Port;
-pub(crate) use room::Held;
 pub(crate) use secret::Secret;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

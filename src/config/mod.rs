@@ -20,6 +20,6 @@ pub use layers::{Layered, Section};
 pub(crate) use nearest::nearest;
 pub use reference::reference;
 pub use resolve::Resolved;
-pub use settings::{Http, Job, Limits, Log, Memory, Settings, Snapshots, Tick, View};
+pub use settings::{Cluster, Http, Job, Limits, Log, Memory, Settings, Snapshots, Tick, View};
 pub use units::{duration, show_duration, show_size, size};
 pub use value::{Origin, Revealed, Secret, Value};

@@ -392,7 +392,42 @@ impl Merge<'_> {
                 "rejected records go to sink {letters:?}, which is not configured; add [sink.{letters}] with a connector"
             ));
         }
+        problems.extend(self.cluster_problems());
         self.problems.extend(problems);
+    }
+
+    /// Why the processes that are told can't be one job.
+    fn cluster_problems(&self) -> Vec<String> {
+        let (cluster, log) = (Section::new("cluster", None), Section::new("log", None));
+        let hosts = self.done.text(&cluster, "hosts").unwrap_or_default();
+        let count = hosts.split(',').filter(|host| !host.trim().is_empty()).count();
+        let mut problems = Vec::new();
+        if let Some(Typed::Integer(process)) = self.done.typed(&cluster, "process")
+            && *process >= (count as u64).max(1)
+        {
+            problems.push(format!(
+                "{} is none of {}: processes are counted from 0, and cluster.hosts has an entry for each",
+                self.said(&cluster, "process"),
+                if count > 0 { self.said(&cluster, "hosts") } else { "one process".to_owned() },
+            ));
+        }
+        if count < 2 {
+            return problems;
+        }
+        if self.done.typed(&cluster, "secret").is_none() {
+            problems.push(format!(
+                "{} needs cluster.secret, the same for all processes: TIDEMARK_CLUSTER__SECRET, or {{ file = \"..\" }}",
+                self.said(&cluster, "hosts")
+            ));
+        }
+        if self.done.text(&log, "kind") == Some("file") {
+            problems.push(format!(
+                "{} serves one process, and {} has {count}: set log.kind = \"store\" or \"kafka\"",
+                self.said(&log, "kind"),
+                self.said(&cluster, "hosts")
+            ));
+        }
+        problems
     }
 
     fn said(&self, section: &Section, key: &str) -> String {

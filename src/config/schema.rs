@@ -63,6 +63,10 @@ pub(crate) const SECTIONS: &[SectionSpec] = &[
     section("tick", "How input is cut into ticks."),
     section("snapshots", "How often state is made durable; it bounds how much a recovery replays."),
     SectionSpec { selector: Some("kind"), ..section("log", "The tick log.") },
+    section(
+        "cluster",
+        "Several processes that run one job together. All have the same configuration but for `process`, `listen` and `http.addr`. See [clusters](cluster.md).",
+    ),
     section("memory", "Memory of the process."),
     section("limits", "Bounds on queues, bodies and times."),
     SectionSpec {
@@ -135,6 +139,14 @@ pub(crate) const KEYS: &[Key] = &[
     key("log", KAFKA, "connection", Kind::Name, Required, "Name of a `[connection.NAME]`."),
     key("log", KAFKA, "topic", Kind::Topic, Is("tidemark-<job>-log"), "The topic; it is made if it does not exist."),
     key("log", KAFKA, "replication", Kind::Integer(1, 32), Is("3"), "Replicas of the topic when it is made. 1 loses the job's order with one disk, and warns."),
+
+    key("cluster", ALL, "hosts", Kind::Text, Unset("one process"), "`host:port` of each process, in order, with commas between: where the others reach it. `--hosts` does the same."),
+    key("cluster", ALL, "process", Kind::Integer(0, 1023), Is("0"), "Which of them this process is. 0 leads: it has the tick log, the sinks and the HTTP server. `--process` does the same."),
+    key("cluster", ALL, "listen", Kind::Address, Unset("its entry in `hosts`"), "Where this process listens for the others, if it can't bind the name under which they reach it."),
+    key("cluster", ALL, "name", Kind::Name, Is("<job>"), "The cluster's name: processes of another one are refused."),
+    key("cluster", ALL, "secret", Kind::Secret, Unset("must be said with `hosts`"), "What proves that a process belongs to the cluster: at least 16 bytes drawn at random. It is never sent."),
+    key("cluster", ALL, "join_time_max", Kind::Duration("1s", "1h"), Is("1m"), "How long a process waits for the others at a start."),
+    key("cluster", ALL, "heartbeat_limit", Kind::Duration("200ms", "10m"), Is("10s"), "A process of which nothing is heard for so long is lost, and the others end with it. How long a tick takes does not matter."),
 
     key("memory", ALL, "budget", Kind::Size("16MiB", "16TiB"), Unset("no bound"), "Bytes that the process may use: a warning at 80 %, at 95 % the clock stops and says why."),
 

@@ -31,6 +31,8 @@ pub struct Settings {
     pub snapshots: Snapshots,
     /// The tick log.
     pub log: Log,
+    /// The processes of the job.
+    pub cluster: Cluster,
     /// Memory.
     pub memory: Memory,
     /// Bounds.
@@ -117,6 +119,27 @@ pub enum Log {
     },
     /// The store of the state.
     Store,
+}
+
+/// `[cluster]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cluster {
+    /// `host:port` of each process, in order; empty if there is one.
+    pub hosts: Vec<String>,
+    /// Which of them this is.
+    pub process: usize,
+    /// Where it listens, if not at its entry.
+    pub listen: Option<String>,
+    /// The cluster's name.
+    pub name: String,
+    /// What the processes prove to each other.
+    pub secret: Option<Secret>,
+    /// How long a process waits for the others.
+    #[serde(serialize_with = "serialize_duration")]
+    pub join_time_max: Duration,
+    /// How long a process may be silent.
+    #[serde(serialize_with = "serialize_duration")]
+    pub heartbeat_limit: Duration,
 }
 
 /// `[memory]`.
@@ -215,6 +238,7 @@ impl Settings {
                 kept: at("snapshots").number("kept"),
             },
             log: log(&at("log")),
+            cluster: cluster(&at("cluster")),
             memory: Memory { budget: at("memory").number_if("budget") },
             connections: named(resolved, "connection", connection),
             sources: named(resolved, "source", |of| source(of, &limits)),
@@ -320,6 +344,18 @@ fn log(of: &Of<'_>) -> Log {
         },
         "store" => Log::Store,
         _ => Log::File { path: of.text_if("path") },
+    }
+}
+
+fn cluster(of: &Of<'_>) -> Cluster {
+    Cluster {
+        hosts: listed(of.text_if("hosts")),
+        process: of.number("process"),
+        listen: of.text_if("listen"),
+        name: of.text("name"),
+        secret: of.secret_if("secret"),
+        join_time_max: of.duration("join_time_max"),
+        heartbeat_limit: of.duration("heartbeat_limit"),
     }
 }
 

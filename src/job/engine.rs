@@ -5,12 +5,16 @@
 
 mod launch;
 mod lead;
+mod links;
+pub(crate) mod member;
 mod restored;
 mod running;
 
+pub(crate) use links::is_broken_exchange;
 pub use running::Running;
 
 use super::pace::Bounds;
+use super::peers::{Order, Peers, Told};
 use super::setup::{Pacing, Size};
 use super::shared::Shared;
 use super::traces::TraceMeter;
@@ -69,6 +73,8 @@ pub struct Options {
     pub drop_state: Vec<String>,
     /// Bytes that the process may use; no bound if absent.
     pub memory_budget: Option<u64>,
+    /// Bytes of a subscription that may wait on their way to process 0.
+    pub feed_bytes_max: usize,
     /// Counts the updates in all traces; for tests.
     pub traces: Option<TraceMeter>,
 }
@@ -106,14 +112,29 @@ pub trait Connectors: Send + Sync {
 
 /// What a job is made of.
 pub struct Parts {
-    /// The tick log, opened.
-    pub log: Box<dyn Log>,
-    /// The state store.
-    pub store: Store,
-    /// Outsides.
-    pub connectors: Arc<dyn Connectors>,
-    /// The wall clock.
-    pub wall: Arc<dyn Wall>,
+    log: Box<dyn Log>,
+    store: Store,
+    connectors: Arc<dyn Connectors>,
+    wall: Arc<dyn Wall>,
+    peers: Option<Peers>,
+}
+
+impl Parts {
+    /// A job of one process: the tick log, opened, the state store, the outsides, the wall clock.
+    pub fn alone(
+        log: Box<dyn Log>,
+        store: Store,
+        connectors: Arc<dyn Connectors>,
+        wall: Arc<dyn Wall>,
+    ) -> Parts {
+        Parts { log, store, connectors, wall, peers: None }
+    }
+
+    /// The same with other processes, which have joined this one.
+    #[must_use]
+    pub(crate) fn with_peers(self, peers: Peers) -> Parts {
+        Parts { peers: Some(peers), ..self }
+    }
 }
 
 /// Builds a dataflow once without input: what it declares.
@@ -153,6 +174,17 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
 
+/// The transports of a plan's sources.
+fn transports(plan: &Plan, connectors: &dyn Connectors) -> Result<Transports> {
+    let transport = |source: &SourcePlan| {
+        let place = |e: Error| e.at(format_args!("source {:?}", source.name));
+        Ok((source.name.clone(), connectors.source(source).map_err(place)?))
+    };
+    plan.sources.iter().map(transport).collect()
+}
+
+type Transports = BTreeMap<String, Arc<dyn Transport>>;
+
 /// Leads a job, or says why not.
 ///
 /// # Errors
@@ -164,12 +196,28 @@ pub fn start(
     parts: Parts,
     shared: Arc<Shared>,
 ) -> Result<Running> {
-    let Parts { log, store, connectors, wall } = parts;
-    let mut transports: BTreeMap<String, Arc<dyn Transport>> = BTreeMap::new();
-    for source in &plan.sources {
-        let place = |e: Error| e.at(format_args!("source {:?}", source.name));
-        transports.insert(source.name.clone(), connectors.source(source).map_err(place)?);
-    }
+    let link = parts.peers.as_ref().map(|peers| (peers.line.clone(), Arc::clone(&peers.port)));
+    lead(build, plan, options, parts, shared).inspect_err(|error| {
+        // The others wait to hear how to begin.
+        if let Some((line, _port)) = link {
+            line.tell(&Order::Farewell(Some(Told::of(error))));
+            line.close(LAST_WORD_TIME_MAX);
+        }
+    })
+}
+
+/// How long the last word to the other processes may take.
+const LAST_WORD_TIME_MAX: Duration = Duration::from_secs(1);
+
+fn lead(
+    build: Build,
+    plan: &Plan,
+    options: Options,
+    parts: Parts,
+    shared: Arc<Shared>,
+) -> Result<Running> {
+    let Parts { log, store, connectors, wall, peers } = parts;
+    let transports = transports(plan, connectors.as_ref())?;
     let mut opened = BTreeMap::new();
     for sink in &plan.sinks {
         let place = |e: Error| e.at(format_args!("sink {:?}", sink.name));
@@ -195,5 +243,6 @@ pub fn start(
     }
     let found = restored::discover_first(&transports, &options)?;
     super::discovery::same_sources(claimed.counter.inlets(), &transports)?;
-    Launch { build, plan, options, shared, wall, store, transports }.lead(claimed, restored, found)
+    let launch = Launch { build, plan, options, shared, wall, store, transports };
+    launch.lead(claimed, restored, found, peers)
 }

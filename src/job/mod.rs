@@ -13,6 +13,7 @@ mod memory;
 pub(crate) mod observe;
 pub mod pace;
 pub(crate) mod patience;
+pub(crate) mod peers;
 pub(crate) mod ports;
 pub mod setup;
 pub mod shared;

@@ -5,6 +5,7 @@ mod sizes;
 use self::sizes::Sizes;
 use super::inlets::Inlets;
 use super::pace::{self, Pace, Window};
+use super::peers::WorkerFacts;
 use super::shared::Shared;
 use super::writers::SinkHand;
 use crate::ids::{Inlet, Tick};
@@ -13,7 +14,6 @@ use crate::telemetry::registry::{Counter, Gauge, Histogram, Registry, SECONDS};
 use crate::telemetry::status::{Replay, SinkStatus, State, WatermarkStatus};
 use crate::ticks::record::{Activity, TickRecord};
 use crate::time::clock;
-use crate::views::index::Size;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,11 +109,6 @@ impl Observer {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many records wait in partitions.
-    pub(crate) fn lags(&self, lags: &[(Inlet, u64)]) {
-        self.lock().lags.extend(lags.iter().copied());
-    }
-
     /// A tick's record is composed.
     pub(crate) fn composed(&self, record: TickRecord, inlets: &Inlets, replaying: Option<Tick>) {
         let tick = record.decision.tick;
@@ -207,23 +202,10 @@ impl Observer {
         self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker's rows of kept state, by uid.
-    pub(crate) fn rows_kept<'a>(&self, worker: usize, rows: impl Iterator<Item = (&'a str, u64)>) {
-        self.sizes().kept(self.shared.registry(), worker, rows);
-    }
-
-    /// A worker's late records since it began, by uid.
-    pub(crate) fn late<'a>(&self, worker: usize, late: impl Iterator<Item = (&'a str, u64)>) {
-        self.sizes().late(self.shared.registry(), worker, late);
-    }
-
-    /// A worker's part of the views.
-    pub(crate) fn rows_served<'a>(
-        &self,
-        worker: usize,
-        views: impl Iterator<Item = (&'a str, Size)>,
-    ) {
-        self.sizes().served(self.shared.registry(), worker, views);
+    /// What a worker has and has done.
+    pub(crate) fn worker(&self, facts: &WorkerFacts) {
+        self.lock().lags.extend(facts.lags.iter().copied());
+        self.sizes().worker(self.shared.registry(), facts);
     }
 
     /// The largest kept states and views, for a message.

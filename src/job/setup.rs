@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::pace::Bounds;
+use super::peers::{Line, Report};
 use super::shared::Ordered;
 use super::upgrade::Begins;
 use super::writers::SinkHand;
@@ -192,7 +193,9 @@ pub(crate) struct Setup {
     /// What each worker of this process has released.
     pub(crate) released: Vec<AtomicU64>,
     pub(crate) failure: Failure,
-    pub(crate) ended: AtomicBool,
+    pub(crate) ended: Arc<AtomicBool>,
+    /// The way to process 0, on the other processes.
+    pub(crate) up: Option<Line<Report>>,
     pub(crate) bounds: Bounds,
     pub(crate) budget: crate::sources::Budget,
     pub(crate) pacing: Pacing,

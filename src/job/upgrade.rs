@@ -8,9 +8,10 @@ use crate::row::{Migration, Schema};
 use crate::state::persister::Kept;
 use crate::state::restore::Snapshot;
 use crate::ticks::record::Open;
+use serde::{Deserialize, Serialize};
 
 /// How one kept state of the program begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Begins {
     /// The snapshot's uid whose rows come back; `None`: it begins empty.
     pub(crate) from: Option<String>,
@@ -34,14 +35,14 @@ impl Beginning {
 }
 
 /// What the persister must know of the kept state.
-pub(crate) fn kept(plan: &Plan, beginning: &Beginning) -> Vec<Kept> {
+pub(crate) fn kept(plan: &Plan, begins: &[Begins]) -> Vec<Kept> {
     let kept = |(k, begins): (&KeptPlan, &Begins)| Kept {
         uid: k.uid.clone(),
         schema: serde_json::json!([k.key, k.state]),
         fingerprint: k.key.fingerprint() ^ k.state.fingerprint().rotate_left(1),
         anew: begins.anew || begins.from.is_none(),
     };
-    plan.kept.iter().zip(&beginning.kept).map(kept).collect()
+    plan.kept.iter().zip(begins).map(kept).collect()
 }
 
 /// Checks every uid of the snapshot and of the plan of the program that `open` leads with.

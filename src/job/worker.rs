@@ -4,6 +4,7 @@
 //! when the main dataflow's frontier and the durable frontier have passed it.
 
 use super::coordinator::Coordinator;
+use super::peers::{Report, WorkerFacts};
 use super::setup::Setup;
 use crate::error::Result;
 use crate::flow::Flow;
@@ -27,8 +28,8 @@ use timely::worker::Worker;
 
 /// Records that a source gives between two steps of the dataflow.
 const CHUNK_RECORDS: usize = 4096;
-/// How often a worker tells how far its partitions lag.
-const LAG_EVERY: Duration = Duration::from_millis(500);
+/// How often a worker tells what it holds and how far its partitions lag.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 /// The longest park.
 const PARK: Duration = Duration::from_millis(50);
 
@@ -69,7 +70,9 @@ struct Running {
     complete: Tick,
     /// The last tick released on this worker.
     released: Tick,
-    told_lag: Instant,
+    told_at: Instant,
+    /// Records read since it began.
+    records: u64,
     index: usize,
     /// Which worker of this process it is.
     local: usize,
@@ -133,7 +136,8 @@ impl Running {
             // Restored rows come at the restored tick itself.
             complete: setup.start.tick.saturating_sub(1),
             released: setup.start.tick,
-            told_lag: clock::instant(),
+            told_at: clock::instant(),
+            records: 0,
             index,
             local: setup.size.local(index),
             peers,
@@ -310,6 +314,7 @@ impl Running {
             }
             ranges.extend(source.close_tick(tick + 1));
         }
+        self.records += ranges.iter().map(|range| range.records).sum::<u64>();
         self.beat(tick + 1);
         self.control.read(ranges, tick + 1);
         Ok(())
@@ -347,19 +352,32 @@ impl Running {
         Ok(())
     }
 
-    /// Tells how many rows this worker holds, of kept state and in views, and how many records were late.
-    fn tell_sizes(&self) {
+    /// Tells what this worker holds and has done, at home or to process 0.
+    fn tell(&self) {
         let plan = self.context.plan.borrow();
         let live = self.context.live_rows.borrow();
         let kept = plan.kept.iter().zip(live.iter());
-        let kept = kept.map(|(kept, rows)| (kept.uid.as_str(), rows.get() as u64));
-        self.setup.observer.rows_kept(self.index, kept);
         let late = self.context.late.borrow();
-        let late = late.iter().map(|(uid, records)| (uid.as_str(), records.get()));
-        self.setup.observer.late(self.index, late);
         let shards = self.context.shards.borrow();
-        let views = shards.iter().map(|(name, shard)| (name.as_str(), shard.borrow().size()));
-        self.setup.observer.rows_served(self.index, views);
+        let served = shards.iter().map(|(name, shard)| (name.clone(), shard.borrow().size()));
+        let sources = self.context.sources.borrow();
+        let facts = WorkerFacts {
+            worker: self.index,
+            records: self.records,
+            lags: sources.iter().flat_map(|source| source.lag()).collect(),
+            kept: kept.map(|(kept, rows)| (kept.uid.clone(), rows.get() as u64)).collect(),
+            late: late.iter().map(|(uid, records)| (uid.clone(), records.get())).collect(),
+            served: served.collect(),
+        };
+        match &self.setup.up {
+            None => self.setup.observer.worker(&facts),
+            Some(up) => {
+                if let Err(error) = up.send(0, &Report::Facts(facts)) {
+                    // The next time says the same and more.
+                    tracing::debug!(%error, "what a worker holds could not be told");
+                }
+            }
+        }
     }
 
     /// Gives released ticks to sinks and views.
@@ -388,12 +406,9 @@ impl Running {
             self.setup.released[self.local].store(tick, Ordering::Release);
         }
         let now = clock::instant();
-        if now - self.told_lag > LAG_EVERY {
-            self.told_lag = now;
-            for source in self.context.sources.borrow().iter() {
-                self.setup.observer.lags(&source.lag());
-            }
-            self.tell_sizes();
+        if now - self.told_at > TELL_EVERY {
+            self.told_at = now;
+            self.tell();
         }
         if self.index == 0 {
             self.setup.observer.released(self.released);

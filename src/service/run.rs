@@ -1,21 +1,24 @@
 //! `main`, and a job from configuration to end.
 
 use super::connectors::{Configured, kafka_log};
-use super::{explain, program};
+use super::{cluster, explain, program};
 use crate::cli::progress::{Facts, Progress};
 use crate::cli::signals::{self, Urgency};
 use crate::cli::{Runner, run_cli};
+use crate::cluster::Port;
 use crate::config::{self, Layered, Settings, connectors};
 use crate::error::{Error, Result};
 use crate::flow::{Build, OnError, Plan, SinkOptions, SourceOptions};
 use crate::formats::Limits;
 use crate::hash::Map;
 use crate::http::{self, HttpSettings};
-use crate::job::engine::{self, Options, Parts};
+use crate::job::engine::member::{self, Outsides};
+use crate::job::engine::{self, Options, Parts, Running};
 use crate::job::generation::change::OnChange;
 use crate::job::pace::Bounds;
 use crate::job::patience::persist;
-use crate::job::setup::{Pacing, Size};
+use crate::job::peers::{Peers, Up};
+use crate::job::setup::Pacing;
 use crate::job::shared::Shared;
 use crate::sources::Budget;
 use crate::state::store::Store;
@@ -181,7 +184,7 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
     Ok(Options {
         job: settings.job.name.clone(),
         program,
-        size: Size::alone(settings.workers),
+        size: cluster::size(settings),
         bounds: Bounds {
             interval_min: tick.interval_min,
             interval_max: tick.interval_max,
@@ -207,6 +210,7 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
             .collect(),
         drop_state: settings.job.drop_state.clone(),
         memory_budget: settings.memory.budget,
+        feed_bytes_max: settings.limits.follow_feed_bytes_max,
         traces: None,
     })
 }
@@ -298,55 +302,129 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     let plan = engine::plan(build, source_options(&settings)?, sink_options(&settings))?;
     let options = options(name, &plan, &settings)?;
     let shared = Shared::new(&options.job, &options.program, options.size.peers());
-    let serving = http::serve(Arc::clone(&shared), http_settings(&settings)?)?;
-    tracing::info!(
-        "job {}: status page at http://{}/, state in {}",
-        options.job,
-        serving.address(),
-        settings.state
-    );
-    let wall: Arc<dyn Wall> = Arc::new(clock::System);
-    let store = Store::open(&settings.state)?;
-    let outsides = Arc::new(Configured { settings: settings.clone() });
-    let log =
-        persist("opening the tick log", START_TIME_MAX, || open_log(&settings, &store, &outsides))?;
-    let stopper: Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>> = Arc::default();
-    let to_stop = Arc::clone(&stopper);
-    signals::watch(move |urgency| match urgency {
-        Urgency::Clean => match to_stop.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(stop) => {
-                tracing::info!(
-                    "stopping: the last tick, its commits and a snapshot; once more ends at once"
-                );
-                stop();
-            }
-            // Nothing was released yet.
-            None => std::process::exit(0),
-        },
-        Urgency::AtOnce => std::process::exit(130),
-    })?;
-    let progress = progress(&shared, &wall);
-    let parts = Parts { log, store, connectors: outsides, wall };
-    let running =
-        engine::start(build, &plan, options, parts, Arc::clone(&shared)).inspect_err(|error| {
-            shared.update(|status| status.error = Some(error.to_string()));
-        })?;
-    *stopper.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(running.stopper()));
-    while !running.is_over() {
-        std::thread::sleep(LOOK);
+    let job = Job { build, plan, shared, stopper: Stopper::watch()?, settings };
+    match cluster::open(&job.settings, &options.program)? {
+        Some(port) if !options.size.is_first() => job.follow(options, port),
+        port => job.lead(options, port),
     }
-    let outcome = match running.error() {
-        // Threads that hang in a client must not keep a failed process: what counts is in the log.
-        Some(error) => {
-            drop(progress);
-            std::mem::forget(running);
-            return Err(error);
+}
+
+/// What a job is in this process, before it runs.
+struct Job {
+    build: Build,
+    plan: Plan,
+    shared: Arc<Shared>,
+    stopper: Stopper,
+    settings: Settings,
+}
+
+impl Job {
+    /// Leads it: claims a generation and serves HTTP.
+    fn lead(self, options: Options, port: Option<Port>) -> Result<()> {
+        let (shared, settings) = (&self.shared, &self.settings);
+        let serving = http::serve(Arc::clone(shared), http_settings(settings)?)?;
+        let address = serving.address();
+        tracing::info!(
+            "job {}: status page at http://{address}/, state in {}",
+            options.job,
+            settings.state
+        );
+        let wall: Arc<dyn Wall> = Arc::new(clock::System);
+        let store = Store::open(&settings.state)?;
+        let outsides = Arc::new(Configured { settings: settings.clone() });
+        let progress = progress(shared, &wall);
+        let peers = port.map(|port| {
+            let others = options.size.processes - 1;
+            tracing::info!("process 0 waits at {} for {others} others", port.address());
+            Peers::join(port)
+        });
+        let peers = peers.transpose()?;
+        let log = persist("opening the tick log", START_TIME_MAX, || {
+            open_log(settings, &store, &outsides)
+        })?;
+        let parts = Parts::alone(log, store, outsides, wall);
+        let parts = match peers {
+            Some(peers) => parts.with_peers(peers),
+            None => parts,
+        };
+        let running = engine::start(self.build, &self.plan, options, parts, Arc::clone(shared))
+            .inspect_err(|error| {
+                shared.update(|status| status.error = Some(error.to_string()));
+            })?;
+        let outcome = self.attend(running);
+        drop(progress);
+        drop(serving);
+        outcome
+    }
+
+    /// Does the share of a process that does not lead.
+    fn follow(self, options: Options, port: Port) -> Result<()> {
+        let (shared, settings, size) = (&self.shared, &self.settings, options.size);
+        tracing::info!(
+            "job {}: process {} of {}, at {}, joins process 0",
+            options.job,
+            size.process,
+            size.processes,
+            port.address()
+        );
+        let outsides = Outsides {
+            store: Store::open(&settings.state)?,
+            connectors: Arc::new(Configured { settings: settings.clone() }),
+            wall: Arc::new(clock::System),
+        };
+        let up = Up::join(port)?;
+        let running =
+            member::follow(self.build, &self.plan, options, outsides, up, Arc::clone(shared))?;
+        running.map_or(Ok(()), |running| self.attend(running))
+    }
+
+    /// Waits for the end.
+    fn attend(&self, running: Running) -> Result<()> {
+        self.stopper.set(running.stopper());
+        while !running.is_over() {
+            std::thread::sleep(LOOK);
         }
-        None => running.wait(),
-    };
-    drop(progress);
-    drop(serving);
-    outcome
+        match running.error() {
+            Some(error) => {
+                running.abandon();
+                Err(error)
+            }
+            None => running.wait(),
+        }
+    }
+}
+
+/// What a signal does.
+#[derive(Clone, Default)]
+struct Stopper(Arc<Mutex<Option<Box<dyn Fn() + Send + Sync>>>>);
+
+impl Stopper {
+    /// Waits for signals from now on.
+    fn watch() -> Result<Stopper> {
+        let stopper = Stopper::default();
+        let told = stopper.clone();
+        signals::watch(move |urgency| match urgency {
+            Urgency::Clean => {
+                match told.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                    Some(stop) => {
+                        tracing::info!(
+                            "stopping: the last tick, its commits and a snapshot; once more ends at once"
+                        );
+                        stop();
+                    }
+                    // Nothing was released yet.
+                    None => std::process::exit(0),
+                }
+            }
+            Urgency::AtOnce => std::process::exit(130),
+        })?;
+        Ok(stopper)
+    }
+
+    /// From now on the first signal does this.
+    fn set(&self, stop: impl Fn() + Send + Sync + 'static) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stop));
+    }
 }
 
 fn progress(shared: &Arc<Shared>, wall: &Arc<dyn Wall>) -> Progress {

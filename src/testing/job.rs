@@ -17,6 +17,7 @@ use crate::ticks::log::memory::MemoryLog;
 use crate::ticks::record::{Record, SinkDecl};
 use crate::time::EventTime;
 use crate::time::clock::{self, Wall};
+use crate::views::follow::FollowLimits;
 use crate::views::kind::Ask;
 use crate::views::router::At;
 use serde::Serialize;
@@ -378,14 +379,15 @@ impl Job {
             view_history: Map::default(),
             drop_state: self.drop_state.clone(),
             memory_budget: None,
+            feed_bytes_max: FollowLimits::default().feed_bytes_max,
             traces: None,
         };
-        let parts = Parts {
-            log: Box::new(self.world.log.handle()),
-            store: self.world.store.clone(),
-            connectors: Arc::new(self.world.clone()),
-            wall: self.world.clock.clone(),
-        };
+        let parts = Parts::alone(
+            Box::new(self.world.log.handle()),
+            self.world.store.clone(),
+            Arc::new(self.world.clone()),
+            self.world.clock.clone(),
+        );
         let shared = Shared::new("test", &self.program, self.workers);
         let running = engine::start(self.build, &self.plan, options, parts, shared)?;
         self.running = Some(running);

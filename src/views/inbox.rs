@@ -23,7 +23,7 @@ const REQUESTS_PER_STEP: usize = 64;
 const FEED_ROWS_MAX: usize = 50_000;
 
 /// What an inbox answers when it has no rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// The tick is not there.
     Miss(Miss),
@@ -31,6 +31,8 @@ pub enum Refusal {
     NoSuchView,
     /// Too many requests wait for their tick.
     Busy,
+    /// The way to the worker or back failed: why.
+    Failed(String),
 }
 
 /// A promise to answer.
@@ -92,6 +94,16 @@ impl Request {
         }
     }
 
+    /// The view that is asked for.
+    pub(super) fn view(&self) -> &str {
+        match self {
+            Request::Rows { view, .. }
+            | Request::Changes { view, .. }
+            | Request::Follow { view, .. }
+            | Request::Size { view, .. } => view,
+        }
+    }
+
     fn is_abandoned(&self) -> bool {
         match self {
             Request::Rows { reply, .. } => reply.is_closed(),
@@ -139,7 +151,7 @@ const ITEM_BYTES: usize = 64;
 
 impl FeedSender {
     /// Whether the feed goes on.
-    fn send(&self, parts: TickParts) -> bool {
+    pub(super) fn send(&self, parts: TickParts) -> bool {
         let bytes = parts.bytes + ITEM_BYTES;
         let before = self.held.fetch_add(bytes, Ordering::AcqRel);
         // One item may be as large as it likes, else a large tick could never be followed.
@@ -266,13 +278,9 @@ fn advance(feed: &mut Feed, shards: &Shards, through: Tick) -> bool {
 }
 
 fn answer(request: Request, shards: &Shards) {
-    let view = match &request {
-        Request::Rows { view, .. }
-        | Request::Changes { view, .. }
-        | Request::Follow { view, .. }
-        | Request::Size { view, .. } => view,
+    let Some(shard) = shards.get(request.view()) else {
+        return request.refuse(Refusal::NoSuchView);
     };
-    let Some(shard) = shards.get(view) else { return request.refuse(Refusal::NoSuchView) };
     let mut shard = shard.borrow_mut();
     match request {
         Request::Rows { tick, plan, pin, reply, .. } => {

@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod index;
 pub mod kind;
 pub mod released;
+pub(crate) mod remote;
 pub mod ring;
 pub mod router;
 pub mod shard;

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 const NEWEST_TRIES: usize = 5;
 
 /// Takes a request to one worker, without waiting.
-type Port = Arc<dyn Fn(Request) -> Result<(), QueryError> + Send + Sync>;
+pub(crate) type Port = Arc<dyn Fn(Request) -> Result<(), QueryError> + Send + Sync>;
 
 /// The way to all workers of the job, as far as this process is to ask them.
 pub struct Router {
@@ -75,6 +75,14 @@ impl Router {
     /// Lets `port` take the requests to worker `index`.
     pub(crate) fn attach_port(&self, index: usize, port: Port) {
         self.ports.write().unwrap_or_else(PoisonError::into_inner).insert(index, port);
+    }
+
+    /// Sends a request to worker `index`, without waiting.
+    pub(super) fn send(&self, index: usize, request: Request) -> Result<(), QueryError> {
+        let ports = self.ports.read().unwrap_or_else(PoisonError::into_inner);
+        let port = ports.get(&index).cloned().ok_or(QueryError::Away)?;
+        drop(ports);
+        port(request)
     }
 
     /// Makes a view known. Every worker may say it; the first counts.
@@ -234,6 +242,7 @@ impl Router {
                 Ok(Err(Refusal::Miss(Miss::Gone { oldest }))) => gone = gone.max(Some(oldest)),
                 Ok(Err(Refusal::Miss(miss))) => return Err(miss.into()),
                 Ok(Err(Refusal::Busy)) => return Err(QueryError::Busy),
+                Ok(Err(Refusal::Failed(why))) => return Err(QueryError::Internal(why)),
                 Ok(Err(Refusal::NoSuchView)) | Err(_) => return Err(QueryError::Away),
             }
         }

@@ -30,6 +30,8 @@ pub struct Launch {
     pub settings: Vec<(String, String)>,
     /// Further arguments, as they are.
     pub arguments: Vec<String>,
+    /// Variables of the environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Launch {
@@ -118,7 +120,7 @@ impl Engine {
     /// If the binary is missing or can't be started.
     pub fn launch(launch: &Launch) -> Result<Engine> {
         let http = if launch.http == 0 { free_port()? } else { launch.http };
-        Engine::start(&launch.arguments(http), http)
+        Engine::start(&launch.arguments(http), &launch.environment, http)
     }
 
     /// Starts the binary with just these arguments: other commands than `run`.
@@ -127,14 +129,27 @@ impl Engine {
     /// As [`Engine::launch`].
     pub fn command(arguments: &[&str]) -> Result<Engine> {
         let arguments: Vec<_> = arguments.iter().map(|&a| a.to_owned()).collect();
-        Engine::start(&arguments, 0)
+        Engine::start(&arguments, &[], 0)
     }
 
-    fn start(arguments: &[String], http: u16) -> Result<Engine> {
+    /// Runs the processes of `launch` under `tidemark cluster`.
+    ///
+    /// # Errors
+    /// As [`Engine::launch`].
+    pub fn launch_cluster(launch: &Launch, processes: usize) -> Result<Engine> {
+        let http = if launch.http == 0 { free_port()? } else { launch.http };
+        let mut arguments = launch.arguments(http);
+        arguments[0] = "cluster".to_owned();
+        arguments.extend(["--processes".to_owned(), processes.to_string()]);
+        Engine::start(&arguments, &launch.environment, http)
+    }
+
+    fn start(arguments: &[String], environment: &[(String, String)], http: u16) -> Result<Engine> {
         let mut command = Command::new(binary()?);
         command
             .args(arguments)
             .env("NO_COLOR", "1")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -2,7 +2,7 @@
 //! Nothing here links the engine: these tests see what a user sees.
 //!
 //! * [`broker::Broker`] is an Apache Kafka of one node on loopback; [`client`] makes topics in it, writes and reads them.
-//! * [`engine::Engine`] is a running `tidemark`: its log lines, its HTTP, its signals, its death.
+//! * [`engine::Engine`] is a running `tidemark`: its log lines, its HTTP, its signals, its death. [`fleet::Fleet`] is a job of several.
 //! * [`progress`] and [`transactions`] tell from the outside what the engine committed.
 //! * [`proof`] puts them together with the oracle: exactly once, under kills.
 //!
@@ -13,6 +13,7 @@ pub mod client;
 pub mod clock;
 pub mod engine;
 pub mod failure;
+pub mod fleet;
 pub mod follow;
 pub mod lines;
 pub mod phase;

@@ -27,3 +27,17 @@ fn with_the_broker_killed_too_and_the_tick_log_on_it_everything_is_there_once() 
     };
     run(&plan, &Broker::start()?, folder.path()).map(drop)
 }
+
+#[test]
+fn as_several_processes_of_which_any_is_killed_everything_is_there_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let plan = Plan {
+        events: 30_000,
+        kills: 5,
+        quota: Tally::default(),
+        log_on_kafka: true,
+        processes: vec![2, 1, 3],
+        ..Plan::short(13)
+    };
+    run(&plan, &Broker::start()?, folder.path()).map(drop)
+}

@@ -1,3 +1,4 @@
+use super::super::room::Held;
 use super::super::*;
 use super::fixture::*;
 use crate::error::Kind;

@@ -1,21 +1,24 @@
-//! PROTOCOL "To lead", 6: the threads of a generation.
+//! PROTOCOL "To lead", 6: the threads of a generation, in the process that leads and in the others.
 
 use super::super::failure::Failure;
 use super::super::keeper::{self, Keeper, Kept};
 use super::super::observe::Observer;
+use super::super::peers::{Begin, Line, Peers, Report, Up};
 use super::super::setup::{Board, Idle, JobEvent, Lead, Pacing, Setup, Start, Wake};
 use super::super::shared::Shared;
+use super::super::upgrade::{self, Begins};
 use super::super::writers::{self, SinkHand, SinkThread, reached};
-use super::super::{discovery, upgrade, worker};
+use super::super::{discovery, worker};
 use super::lead::Claimed;
-use super::restored::{Found, Restored};
-use super::{Options, Running, panic_text};
-use crate::error::{Error, Result};
+use super::links::{self, Cluster};
+use super::restored::{Found, Restored, discover_first};
+use super::{Options, Running, Transports, panic_text};
+use crate::error::{Error, Kind, Result};
 use crate::flow::{Build, Plan};
 use crate::hash::Map;
+use crate::ids::Generation;
 use crate::sinks::{Identity, Progress};
-use crate::sources::Transport;
-use crate::state::persister::{self, Persister};
+use crate::state::persister::{self, Persister, Role};
 use crate::state::restore::Snapshot;
 use crate::state::store::Store;
 use crate::telemetry::status::State;
@@ -25,11 +28,15 @@ use crate::ticks::log::thread::{Event as LogEvent, LogThread, Settings as LogSet
 use crate::ticks::record::Record;
 use crate::time::clock::Wall;
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use timely::{CommunicationConfig, WorkerConfig};
+use timely::WorkerConfig;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
+use timely::communication::{Hooks, WorkerGuards};
 
 /// After so long ticks without rows are committed to a sink.
 const EMPTY_FOR: Duration = Duration::from_millis(200);
@@ -45,30 +52,88 @@ pub(super) struct Launch<'a> {
     pub(super) shared: Arc<Shared>,
     pub(super) wall: Arc<dyn Wall>,
     pub(super) store: Store,
-    pub(super) transports: BTreeMap<String, Arc<dyn Transport>>,
+    pub(super) transports: Transports,
+}
+
+/// What only one of the two kinds of processes has.
+enum Side {
+    Leads(BTreeMap<String, SinkHand>, Lead),
+    Follows(Line<Report>),
 }
 
 /// The ways on which threads of one generation reach its worker 0.
 #[derive(Clone)]
-struct Ways {
+pub(super) struct Ways {
     events: Sender<JobEvent>,
-    wake: Wake,
+    pub(super) wake: Wake,
     failure: Failure,
-    observer: Arc<Observer>,
+    pub(super) observer: Arc<Observer>,
+    pub(super) ended: Arc<AtomicBool>,
 }
 
 impl Ways {
     fn new(shared: &Arc<Shared>) -> (Ways, Receiver<JobEvent>) {
         let (events, receiver) = channel();
         let observer = Arc::new(Observer::new(Arc::clone(shared)));
-        (Ways { events, wake: Wake::default(), failure: Failure::default(), observer }, receiver)
+        let (wake, failure, ended) = (Wake::default(), Failure::default(), Arc::default());
+        (Ways { events, wake, failure, observer, ended }, receiver)
     }
 
-    fn tell(&self, event: JobEvent) {
+    pub(super) fn tell(&self, event: JobEvent) {
         // An error says that the generation has ended.
         let _ = self.events.send(event);
         self.wake.all();
     }
+
+    pub(super) fn fail(&self, error: Error) {
+        self.failure.fail(error);
+        self.wake.all();
+    }
+
+    /// What the persister of the process that leads tells.
+    fn snapshots(&self) -> impl Fn(persister::Event) + Send + 'static {
+        let ways = self.clone();
+        move |event| match event {
+            persister::Event::Written {
+                tick,
+                manifest,
+                savepoint,
+                bytes,
+                seconds,
+                merging,
+                ..
+            } => {
+                ways.observer.snapshot_written(bytes, seconds);
+                ways.tell(JobEvent::SnapshotWritten { tick, manifest, savepoint, merging });
+            }
+            persister::Event::Failed(error) => {
+                ways.observer.snapshot_failed();
+                ways.tell(JobEvent::SnapshotFailed(error));
+            }
+            persister::Event::Retrying(error) => retrying(&error),
+            persister::Event::Merged { .. } => ways.tell(JobEvent::Merged),
+            persister::Event::Part(_) => {}
+        }
+    }
+
+    /// What the persister of another process tells.
+    fn parts(&self, up: Line<Report>) -> impl Fn(persister::Event) + Send + 'static {
+        let ways = self.clone();
+        move |event| match event {
+            persister::Event::Part(part) => {
+                if let Err(error) = up.send(0, &Report::Part(part)) {
+                    ways.fail(error);
+                }
+            }
+            persister::Event::Failed(error) => ways.fail(error),
+            persister::Event::Retrying(error) => retrying(&error),
+            persister::Event::Written { .. } | persister::Event::Merged { .. } => {}
+        }
+    }
+}
+
+fn retrying(error: &Error) {
+    tracing::warn!(%error, "writing state is tried again");
 }
 
 impl Launch<'_> {
@@ -78,11 +143,14 @@ impl Launch<'_> {
         claimed: Claimed,
         restored: Restored,
         found: Found,
+        peers: Option<Peers>,
     ) -> Result<Running> {
         let (ways, receiver) = Ways::new(&self.shared);
-        let mut start = start(&restored);
+        let mut start = start(restored.snapshot.clone(), restored.beginning.kept.clone());
         self.tell_beginning(&start, &claimed, &restored);
-        let persister = self.persister(&ways, &start, &restored, &claimed.identity)?;
+        let role = Role::Whole { others: self.options.size.processes - 1 };
+        let events = Box::new(ways.snapshots());
+        let persister = self.persister(&start, claimed.identity.generation, role, events)?;
         let Claimed { identity, open, counter, log, writers: outsides, held, .. } = claimed;
         let snapshots = counter.snapshots().to_vec();
         let (kept, kept_events) = channel();
@@ -136,9 +204,7 @@ impl Launch<'_> {
             kept: self.options.snapshots_kept,
             events: kept_events,
         });
-        for view in &self.plan.views {
-            self.shared.router().declare(Arc::clone(&view.kind));
-        }
+        self.declare_views();
         for (source, partitions) in found {
             let event = JobEvent::Discovered { source, partitions };
             ways.events.send(event).map_err(|_| Error::internal("nobody listens"))?;
@@ -150,12 +216,18 @@ impl Launch<'_> {
         let appender = log.appender();
         let lead = Lead { follow: restored.follow, events: receiver, commands, appender };
         let every = self.options.discovery;
-        let setup = self.setup(identity, &ways, start, &persister, sinks, Some(lead));
+        let side = Side::Leads(sinks, lead);
+        let setup = self.setup(identity, &ways, start, &persister, side);
         discovery::start(&setup, &ways.events, every);
-        let guards = workers(&setup)?;
+        let (sockets, cluster) = match peers {
+            None => (Vec::new(), Cluster::Alone),
+            Some(peers) => links::begin(&setup, &ways, persister.handle(), peers)?,
+        };
+        let guards = workers(&setup, sockets)?;
         Ok(Running {
             setup,
             events: ways.events,
+            cluster,
             guards: Some(guards),
             sinks: threads,
             persister: Some(persister),
@@ -163,6 +235,51 @@ impl Launch<'_> {
             keeper: Some(keeper),
             notes: restored.beginning.notes,
         })
+    }
+
+    /// Starts the threads of another process.
+    pub(super) fn follow(
+        self,
+        begin: Begin,
+        snapshot: Option<Snapshot>,
+        up: Up,
+    ) -> Result<Running> {
+        let (ways, _) = Ways::new(&self.shared);
+        let Begin { generation, nonce, begins, images, written, lanes, .. } = begin;
+        // Where bounded partitions end is asked by each process for its own.
+        discover_first(&self.transports, &self.options)?;
+        let start = Start { images, written, lanes, ..start(snapshot, begins) };
+        let from = start.tick;
+        tracing::info!("generation {generation}: follows process 0 from tick {from}");
+        let role = Role::Part { process: self.options.size.process };
+        let events = Box::new(ways.parts(up.line.clone()));
+        let persister = self.persister(&start, generation, role, events)?;
+        self.declare_views();
+        self.shared.set_state(State::Running);
+        let (job, program) = (self.options.job.clone(), self.options.program.clone());
+        let identity = Identity { job, program, generation, nonce };
+        let feed_bytes_max = self.options.feed_bytes_max;
+        let side = Side::Follows(up.line.clone());
+        let setup = self.setup(identity, &ways, start, &persister, side);
+        let (sockets, cluster) = links::attend(&setup, &ways, feed_bytes_max, up)?;
+        let guards = workers(&setup, sockets)?;
+        Ok(Running {
+            setup,
+            events: ways.events,
+            cluster,
+            guards: Some(guards),
+            sinks: Vec::new(),
+            persister: Some(persister),
+            log: None,
+            keeper: None,
+            notes: Vec::new(),
+        })
+    }
+
+    fn declare_views(&self) {
+        for view in &self.plan.views {
+            self.shared.router().declare(Arc::clone(&view.kind));
+        }
     }
 
     fn tell_beginning(&self, start: &Start, claimed: &Claimed, restored: &Restored) {
@@ -182,42 +299,15 @@ impl Launch<'_> {
 
     fn persister(
         &self,
-        ways: &Ways,
         start: &Start,
-        restored: &Restored,
-        identity: &Identity,
+        generation: Generation,
+        role: Role,
+        events: Box<dyn Fn(persister::Event) + Send>,
     ) -> Result<Persister> {
-        let ways = ways.clone();
-        Persister::spawn(
-            self.store.clone(),
-            persister::Settings::new(identity.generation),
-            upgrade::kept(self.plan, &restored.beginning),
-            self.options.size.workers,
-            start.snapshot.clone(),
-            Box::new(move |event| match event {
-                persister::Event::Written {
-                    tick,
-                    manifest,
-                    savepoint,
-                    bytes,
-                    seconds,
-                    merging,
-                    ..
-                } => {
-                    ways.observer.snapshot_written(bytes, seconds);
-                    ways.tell(JobEvent::SnapshotWritten { tick, manifest, savepoint, merging });
-                }
-                persister::Event::Failed(error) => {
-                    ways.observer.snapshot_failed();
-                    ways.tell(JobEvent::SnapshotFailed(error));
-                }
-                persister::Event::Retrying(error) => {
-                    tracing::warn!(%error, "writing state is tried again");
-                }
-                persister::Event::Merged { .. } => ways.tell(JobEvent::Merged),
-                persister::Event::Part(_) => {}
-            }),
-        )
+        let (kept, snapshot) = (upgrade::kept(self.plan, &start.begins), start.snapshot.clone());
+        let settings = persister::Settings { role, ..persister::Settings::new(generation) };
+        let workers = self.options.size.workers;
+        Persister::spawn(self.store.clone(), settings, kept, workers, snapshot, events)
     }
 
     fn setup(
@@ -226,9 +316,12 @@ impl Launch<'_> {
         ways: &Ways,
         start: Start,
         persister: &Persister,
-        sinks: BTreeMap<String, SinkHand>,
-        lead: Option<Lead>,
+        side: Side,
     ) -> Arc<Setup> {
+        let (sinks, lead, up) = match side {
+            Side::Leads(sinks, lead) => (sinks, Some(lead), None),
+            Side::Follows(up) => (BTreeMap::new(), None, Some(up)),
+        };
         let Launch { build, plan, options, wall, transports, .. } = self;
         let size = options.size;
         ways.observer.restored(start.tick);
@@ -248,7 +341,8 @@ impl Launch<'_> {
             released: (0..size.workers).map(|_| AtomicU64::new(start.tick)).collect(),
             start,
             failure: ways.failure.clone(),
-            ended: AtomicBool::new(false),
+            ended: Arc::clone(&ways.ended),
+            up,
             bounds: options.bounds,
             budget: options.budget,
             pacing: options.pacing,
@@ -267,13 +361,13 @@ impl Launch<'_> {
 }
 
 /// What the restored snapshot says; sinks are not in it.
-fn start(restored: &Restored) -> Start {
-    let facts = restored.snapshot.as_ref().map(|s| s.manifest().facts.clone());
+fn start(snapshot: Option<Snapshot>, begins: Vec<Begins>) -> Start {
+    let facts = snapshot.as_ref().map(|s| s.manifest().facts.clone());
     let (inlets, watermarks) = facts.map(|f| (f.inlets, f.watermarks)).unwrap_or_default();
     Start {
-        tick: restored.snapshot.as_ref().map_or(0, Snapshot::tick),
-        snapshot: restored.snapshot.clone(),
-        begins: restored.beginning.kept.clone(),
+        tick: snapshot.as_ref().map_or(0, Snapshot::tick),
+        snapshot,
+        begins,
         inlets,
         watermarks,
         images: Map::default(),
@@ -303,16 +397,14 @@ fn log_thread(
     })
 }
 
-fn workers(setup: &Arc<Setup>) -> Result<timely::communication::WorkerGuards<()>> {
-    let communication = match setup.size.workers {
-        1 => CommunicationConfig::Thread,
-        workers => CommunicationConfig::Process(workers),
-    };
+/// Starts the workers of this process; `sockets` lead to the other ones, by process, and are empty if there are none.
+fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<WorkerGuards<()>> {
     let mut config = WorkerConfig::default();
     differential_dataflow::configure(
         &mut config,
         &differential_dataflow::Config::default().idle_merge_effort(Some(MERGE_EFFORT)),
     );
+    let (size, several) = (setup.size, !sockets.is_empty());
     let setup = Arc::clone(setup);
     let run = move |worker: &mut timely::worker::Worker| {
         let waker: crate::sources::Waker = {
@@ -324,11 +416,19 @@ fn workers(setup: &Arc<Setup>) -> Result<timely::communication::WorkerGuards<()>
             worker::run(worker, &setup, inbox);
         }));
         if let Err(panic) = caught {
-            let index = worker.index();
-            setup.failure.fail(Error::internal(format!(
-                "worker {index} panicked: {}",
-                panic_text(panic.as_ref())
-            )));
+            let text = panic_text(panic.as_ref());
+            let error = if several && links::is_broken_exchange(&text) {
+                links::cause(
+                    &setup,
+                    Error::new(
+                        Kind::Retry,
+                        format!("the exchange of rows with another process broke: {text}"),
+                    ),
+                )
+            } else {
+                Error::internal(format!("worker {} panicked: {text}", worker.index()))
+            };
+            setup.failure.fail(error);
             setup.wake.all();
             // What the panic left behind must not be stepped again.
             for dataflow in worker.installed_dataflows() {
@@ -336,6 +436,20 @@ fn workers(setup: &Arc<Setup>) -> Result<timely::communication::WorkerGuards<()>
             }
         }
     };
-    timely::execute(timely::Config { communication, worker: config }, run)
-        .map_err(|text| Error::internal(format!("the workers can't be started: {text}")))
+    let failed = |text: String| Error::internal(format!("the workers can't be started: {text}"));
+    if !several {
+        let communication = match size.workers {
+            1 => timely::CommunicationConfig::Thread,
+            workers => timely::CommunicationConfig::Process(workers),
+        };
+        return timely::execute(timely::Config { communication, worker: config }, run)
+            .map_err(failed);
+    }
+    let hooks = Hooks::default();
+    let local = ProcessBuilder::new_typed_vector(size.workers, hooks.refill.clone(), None);
+    let (builders, guard) =
+        initialize_networking_from_sockets(local, sockets, size.process, size.workers, hooks)
+            .map_err(|error| failed(error.to_string()))?;
+    let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
+    timely::execute::execute_from(builders, Box::new(guard), config, run).map_err(failed)
 }

@@ -1,9 +1,12 @@
 //! A generation that runs, as whoever started it holds it.
 
 use super::super::keeper::Keeper;
+use super::super::peers::Report;
 use super::super::setup::{JobEvent, Setup};
 use super::super::shared::Shared;
 use super::super::writers::SinkThread;
+use super::links::Cluster;
+use super::panic_text;
 use crate::error::{Error, Kind, Result};
 use crate::ids::Tick;
 use crate::state::persister::Persister;
@@ -17,6 +20,7 @@ use std::sync::mpsc::Sender;
 pub struct Running {
     pub(super) setup: Arc<Setup>,
     pub(super) events: Sender<JobEvent>,
+    pub(super) cluster: Cluster,
     pub(super) guards: Option<timely::communication::WorkerGuards<()>>,
     pub(super) sinks: Vec<SinkThread>,
     pub(super) persister: Option<Persister>,
@@ -33,18 +37,21 @@ impl Running {
 
     /// Asks for a clean end.
     pub fn stop(&self) {
-        // An error says that it has ended already.
-        let _ = self.events.send(JobEvent::Stop);
-        self.setup.wake.all();
+        self.stopper()();
     }
 
     /// A hand that asks for a clean end from any thread.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let (events, wake) = (self.events.clone(), self.setup.wake.clone());
-        move || {
-            // An error says that it has ended already.
-            let _ = events.send(JobEvent::Stop);
-            wake.all();
+        let up = self.setup.up.clone();
+        move || match &up {
+            // Process 0 decides at which tick.
+            Some(up) => up.tell(&Report::Stop),
+            None => {
+                // An error says that it has ended already.
+                let _ = events.send(JobEvent::Stop);
+                wake.all();
+            }
         }
     }
 
@@ -104,17 +111,42 @@ impl Running {
         self.finish()
     }
 
+    /// Leaves a generation that has failed to the end of the process, once the other processes are told why: threads that hang in
+    /// a client must not keep it, and what counts is in the log.
+    pub fn abandon(self) {
+        self.cluster.tell_end(self.setup.failure.error().as_ref());
+        self.cluster.close();
+        std::mem::forget(self);
+    }
+
+    /// Waits for the workers.
+    fn join(&self, guards: timely::communication::WorkerGuards<()>) {
+        let join = std::panic::AssertUnwindSafe(|| guards.join());
+        let outcomes = match std::panic::catch_unwind(join) {
+            Ok(outcomes) => outcomes,
+            // A connection broke at the end: what that means the link has told, or means nothing any more.
+            Err(panic) => {
+                let panic = panic_text(panic.as_ref());
+                tracing::debug!(panic, "a thread between the processes ended");
+                Vec::new()
+            }
+        };
+        for outcome in outcomes {
+            if let Err(panic) = outcome {
+                self.setup.failure.fail(Error::internal(format!("a worker ended: {panic}")));
+            }
+        }
+    }
+
     fn finish(&mut self) -> Result<()> {
         if let (true, Some(persister)) = (self.setup.failure.is_set(), &self.persister) {
             // A worker may wait there for a store that does not answer.
             persister.handle().close();
         }
+        // Before the workers are waited for: their connections end when those of the other processes do.
+        self.cluster.tell_end(self.setup.failure.error().as_ref());
         if let Some(guards) = self.guards.take() {
-            for outcome in guards.join() {
-                if let Err(panic) = outcome {
-                    self.setup.failure.fail(Error::internal(format!("a worker ended: {panic}")));
-                }
-            }
+            self.join(guards);
         }
         for sink in &self.sinks {
             sink.end();
@@ -125,6 +157,7 @@ impl Running {
         if let Some(log) = self.log.take() {
             log.stop();
         }
+        self.cluster.close();
         match self.setup.failure.error() {
             None => Ok(()),
             Some(error) => {

@@ -1,5 +1,6 @@
 //! How large what a job holds is, and how many records were late, from what each worker says of itself.
 
+use crate::job::peers::WorkerFacts;
 use crate::telemetry::holding::grouped;
 use crate::telemetry::registry::Registry;
 use crate::views::index::Size;
@@ -11,40 +12,44 @@ const LARGEST: usize = 3;
 /// Why a record is late.
 const WINDOW_CLOSED: &str = "window-closed";
 
-/// Rows of kept state and views and late records, by worker.
+/// Rows of kept state and views, late records and records read, by worker.
 #[derive(Default)]
 pub(super) struct Sizes {
     kept: BTreeMap<String, BTreeMap<usize, u64>>,
     served: BTreeMap<String, BTreeMap<usize, Size>>,
     late: BTreeMap<String, BTreeMap<usize, u64>>,
+    read: BTreeMap<usize, u64>,
 }
 
 impl Sizes {
+    /// What a worker says of itself.
+    pub(super) fn worker(&mut self, registry: &Registry, facts: &WorkerFacts) {
+        let worker = facts.worker;
+        self.kept(registry, worker, &facts.kept);
+        self.late(registry, worker, &facts.late);
+        self.served(registry, worker, &facts.served);
+        let told = self.read.insert(worker, facts.records).unwrap_or(0);
+        let labels: &[(&str, &str)] = &[("worker", &worker.to_string())];
+        let help = "Records that a worker has read, those read again after a start included.";
+        let counter = registry.counter("worker_records_total", help, labels);
+        counter.add(facts.records.saturating_sub(told));
+    }
+
     /// A worker's rows of kept state, by uid.
-    pub(super) fn kept<'a>(
-        &mut self,
-        registry: &Registry,
-        worker: usize,
-        rows: impl Iterator<Item = (&'a str, u64)>,
-    ) {
+    fn kept(&mut self, registry: &Registry, worker: usize, rows: &[(String, u64)]) {
         for (uid, rows) in rows {
-            let of = self.kept.entry(uid.to_owned()).or_default();
-            of.insert(worker, rows);
+            let of = self.kept.entry(uid.clone()).or_default();
+            of.insert(worker, *rows);
             let gauge = registry.gauge("operator_rows", "Rows of kept state.", &[("uid", uid)]);
             gauge.set_u64(of.values().sum());
         }
     }
 
     /// A worker's late records since it began, by the uid of the windows that they missed; a record counts once for each window.
-    pub(super) fn late<'a>(
-        &mut self,
-        registry: &Registry,
-        worker: usize,
-        late: impl Iterator<Item = (&'a str, u64)>,
-    ) {
+    fn late(&mut self, registry: &Registry, worker: usize, late: &[(String, u64)]) {
         for (uid, records) in late {
-            let of = self.late.entry(uid.to_owned()).or_default();
-            let told = of.insert(worker, records).unwrap_or(0);
+            let of = self.late.entry(uid.clone()).or_default();
+            let told = of.insert(worker, *records).unwrap_or(0);
             let labels: &[(&str, &str)] = &[("reason", WINDOW_CLOSED), ("uid", uid)];
             let help = "Records that came too late, once for each window that they missed.";
             registry.counter("late_records_total", help, labels).add(records.saturating_sub(told));
@@ -52,15 +57,10 @@ impl Sizes {
     }
 
     /// A worker's part of the views.
-    pub(super) fn served<'a>(
-        &mut self,
-        registry: &Registry,
-        worker: usize,
-        views: impl Iterator<Item = (&'a str, Size)>,
-    ) {
+    fn served(&mut self, registry: &Registry, worker: usize, views: &[(String, Size)]) {
         for (view, size) in views {
-            let of = self.served.entry(view.to_owned()).or_default();
-            of.insert(worker, size);
+            let of = self.served.entry(view.clone()).or_default();
+            of.insert(worker, *size);
             let labels: &[(&str, &str)] = &[("view", view)];
             let gauge = |name, help, of: u64| registry.gauge(name, help, labels).set_u64(of);
             gauge("table_rows", "Rows of a view.", of.values().map(|size| size.rows).sum());

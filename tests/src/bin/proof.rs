@@ -1,6 +1,7 @@
 //! The proof of exactly once, in full: 1 M events, 30 kills, everything compared with the oracle.
 //!
-//! `./test proof [--seed N] [--events N] [--kills N] [--rate N] [--broker-kills N] [--log file|kafka] [-D key=value]...` builds what it needs and runs it.
+//! `./test proof [--seed N] [--events N] [--kills N] [--rate N] [--broker-kills N] [--log file|kafka]
+//! [--processes N,N,..] [-D key=value]...` builds what it needs and runs it.
 
 use tidemark_tests::broker::Broker;
 use tidemark_tests::proof::run::{Plan, run};
@@ -35,6 +36,13 @@ fn main() -> Result<()> {
                 "kafka" => plan.log_on_kafka = true,
                 _ => return Err(Failure(format!("--log {value}: it is `file` or `kafka`"))),
             },
+            "--processes" => {
+                let processes = value.split(',').map(str::parse).collect::<Result<Vec<_>, _>>();
+                plan.processes = processes
+                    .ok()
+                    .filter(|all: &Vec<usize>| !all.contains(&0))
+                    .ok_or_else(|| Failure(format!("--processes {value} is no list of numbers")))?;
+            }
             "-D" => {
                 let (key, value) = value
                     .split_once('=')
@@ -46,6 +54,9 @@ fn main() -> Result<()> {
     }
     if !plan.events.is_multiple_of(4) {
         return Err(Failure::new("--events must be a multiple of the 4 partitions"));
+    }
+    if plan.processes.iter().any(|count| *count > 1) && !plan.log_on_kafka {
+        return Err(Failure::new("several processes need --log kafka"));
     }
     let broker = Broker::start()?;
     let folder = tempfile::tempdir()?;

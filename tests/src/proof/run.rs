@@ -1,5 +1,6 @@
 //! One run of the proof: broker, input, engine, kills, and the judgement. Prints what it does.
 
+use super::PARTITIONS;
 use super::aim::{self, Evidence, Spot, Tally};
 use super::check::Compared;
 use super::queries::{self, Clients, Judged};
@@ -7,6 +8,7 @@ use super::stage::Stage;
 use crate::broker::{Broker, free_port};
 use crate::clock::{self, wall_ms};
 use crate::engine::Engine;
+use crate::fleet::Fleet;
 use crate::follow::Follower;
 use crate::lines::Found;
 use crate::phase::{Phase, TARGET};
@@ -49,6 +51,8 @@ pub struct Plan {
     pub queries: Option<(usize, Judged)>,
     /// Whether the tick log is a topic of the broker; else it is a file.
     pub log_on_kafka: bool,
+    /// As how many processes the job runs at each start, in turn. Several need the tick log on the broker.
+    pub processes: Vec<usize>,
     /// Further `-D` settings.
     pub settings: Vec<(String, String)>,
 }
@@ -72,6 +76,7 @@ impl Plan {
             broker_kills: 0,
             queries: Some((8, seen)),
             log_on_kafka: false,
+            processes: vec![1],
             settings: Vec::new(),
         }
     }
@@ -208,7 +213,7 @@ pub fn run(plan: &Plan, broker: &Broker, folder: &Path) -> Result<Outcome> {
 impl Running<'_> {
     /// Starts the engine, kills it and starts it again until the plan's kills are done, then lets it come to the end of the input.
     fn through_all_kills(&mut self) -> Result<()> {
-        let mut engine = self.launch()?;
+        let mut fleet = self.launch()?;
         while self.kills.len() < self.plan.kills {
             let left = self.plan.kills - self.kills.len();
             let aim = aim::next(&self.tally()?, &self.plan.quota, left, &mut self.random);
@@ -216,33 +221,58 @@ impl Running<'_> {
             let aim =
                 if self.kills.is_empty() && aim == Spot::Recovery { Spot::Elsewhere } else { aim };
             if aim != Spot::Recovery {
-                self.lead(&engine)?;
+                self.lead(fleet.leader())?;
                 self.let_input_come()?;
             }
-            self.kill(&mut engine, aim)?;
-            drop(engine);
-            engine = self.launch()?;
+            self.kill(&mut fleet, aim)?;
+            drop(fleet);
+            fleet = self.launch()?;
         }
-        self.lead(&engine)?;
+        self.lead(fleet.leader())?;
         self.stage.finish_input(LONG)?;
-        let status = engine.terminate(LONG)?;
-        if !status.success() {
-            return Err(Failure(format!(
-                "the engine ended with {status}:\n{}",
-                engine.stderr().tail(40)
-            )));
+        if fleet.len() > 1 {
+            self.all_have_read(fleet.leader())?;
         }
-        no_errors(&engine)
+        let statuses = fleet.terminate(LONG)?;
+        for (process, status) in fleet.processes().iter().zip(statuses) {
+            if !status.success() {
+                let tail = process.stderr().tail(40);
+                return Err(Failure(format!("a process ended with {status}:\n{tail}")));
+            }
+        }
+        no_errors(&mut fleet)
+    }
+
+    /// Waits until it is told that every worker that has a partition has read of it.
+    fn all_have_read(&self, engine: &Engine) -> Result<()> {
+        let until = clock::now() + LONG;
+        loop {
+            let body = engine.get("/metrics")?.body;
+            let workers = body.lines().filter(|l| l.starts_with("worker_records_total{"));
+            let read: Vec<_> = workers.map(|line| !line.ends_with(" 0")).collect();
+            let reading = read.iter().filter(|read| **read).count();
+            if reading == read.len().min(PARTITIONS) && read.len() > 1 {
+                say(&format!("{reading} of {} workers have read", read.len()));
+                return Ok(());
+            }
+            if clock::now() > until {
+                return Err(Failure(format!("only {reading} workers have read:\n{body}")));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The next engine; its number of workers is never that of the one before.
-    fn launch(&mut self) -> Result<Engine> {
+    fn launch(&mut self) -> Result<Fleet> {
         self.before = self.stage.counted()?;
-        let workers = self.kills.len() % 3 + 1;
+        let start = self.kills.len();
+        let processes = self.plan.processes[start % self.plan.processes.len()];
+        // A process more has workers of its own.
+        let workers = if processes == 1 { start % 3 + 1 } else { start % 2 + 1 };
         let mut launch = self.stage.launch(workers);
         launch.http = self.http;
         launch.settings.extend(self.plan.settings.iter().cloned());
-        Engine::launch(&launch)
+        Fleet::launch(&launch, processes)
     }
 
     /// Waits until the engine leads, and notes what its recovery replayed.
@@ -285,8 +315,17 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Kills the engine at the moment for `aim`.
-    fn kill(&mut self, engine: &mut Engine, aim: Spot) -> Result<()> {
+    /// Which processes a kill takes: each as likely as all of them.
+    fn victims(&mut self, processes: usize) -> Vec<usize> {
+        let all: Vec<_> = (0..processes).collect();
+        let dice = self.random.below(processes as u64 + 1);
+        all.iter().copied().find(|process| *process as u64 == dice).map_or(all, |one| vec![one])
+    }
+
+    /// Kills a process, or all, at the moment for `aim` in process 0.
+    fn kill(&mut self, fleet: &mut Fleet, aim: Spot) -> Result<()> {
+        let victims = self.victims(fleet.len());
+        let engine = fleet.leader();
         let from = if aim == Spot::Recovery { 0 } else { engine.stderr().next() };
         let moment = aim::moment(aim, &mut self.random);
         let found = engine.stderr().wait_from(from, MOMENT, |line| {
@@ -294,13 +333,13 @@ impl Running<'_> {
             phase.is_some_and(|phase| moment.is_none_or(|moment| phase.name == moment))
         });
         let at_ms = wall_ms();
-        engine.kill()?;
         if found == Found::Ended {
             let tail = engine.stderr().tail(40);
             return Err(Failure(format!("the engine ended by itself:\n{tail}")));
         }
-        no_errors(engine)?;
-        let lines = engine.stderr().since(0);
+        fleet.kill(&victims, LONG)?;
+        no_errors(fleet)?;
+        let lines = fleet.leader().stderr().since(0);
         let phases: BTreeSet<String> =
             lines.iter().filter_map(|line| Phase::parse(line)).map(|phase| phase.name).collect();
         let evidence = Evidence {
@@ -310,8 +349,9 @@ impl Running<'_> {
             uncounted_segments: self.stage.counted()?.uncounted_segments(&self.stage.state)?,
         };
         say(&format!(
-            "kill {}: aimed at {aim:?} ({}), {} events in",
+            "kill {}: process {victims:?} of {}, aimed at {aim:?} ({}), {} events in",
             self.kills.len() + 1,
+            fleet.len(),
             moment.unwrap_or("at any line"),
             self.stage.pacer.sent()
         ));
@@ -359,12 +399,14 @@ fn metric(engine: &Engine, name: &str) -> Result<u64> {
     Ok(values.iter().sum::<f64>() as u64)
 }
 
-fn no_errors(engine: &Engine) -> Result<()> {
-    let lines = engine.stderr().since(0);
-    match lines.iter().find(|line| line.contains(" ERROR ")) {
-        Some(line) => Err(Failure(format!("the engine logged an error: {line}"))),
-        None => Ok(()),
+fn no_errors(fleet: &mut Fleet) -> Result<()> {
+    for process in fleet.processes() {
+        let lines = process.stderr().since(0);
+        if let Some(line) = lines.iter().find(|line| line.contains(" ERROR ")) {
+            return Err(Failure(format!("the engine logged an error: {line}")));
+        }
     }
+    Ok(())
 }
 
 /// Says where a long run is: not by a macro, whose text a test holds back.

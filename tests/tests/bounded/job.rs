@@ -96,10 +96,11 @@ impl Job {
             view_history: Map::default(),
             drop_state: Vec::new(),
             memory_budget: None,
+            feed_bytes_max: 1 << 20,
             traces: Some(meter.clone()),
         };
         let connectors = Arc::new(Outsides(input.clone()));
-        let parts = Parts { log, store: store.clone(), connectors, wall: Arc::new(System) };
+        let parts = Parts::alone(log, store.clone(), connectors, Arc::new(System));
         let shared = Shared::new("bounded", "test", pace.workers);
         let plan = engine::plan(flow::build, Map::default(), Map::default()).unwrap();
         let running =

@@ -1,6 +1,7 @@
 //! What a user types, through the real binary: no Kafka, no database. `TIDEMARK_BIN` names it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod cluster;
 mod demo;
 mod files;
 mod http;
