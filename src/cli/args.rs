@@ -59,6 +59,31 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: Address,
     },
+    /// Run a job of `tidemark cluster` as another number of processes or workers; nothing is lost or repeated
+    Rescale {
+        /// Processes from now on; as many as before if absent
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), required_unless_present = "workers")]
+        processes: Option<u16>,
+        /// Worker threads of each process from now on; as many as before if absent
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+        workers: Option<u16>,
+        /// Make a savepoint of this name first
+        #[arg(long, value_name = "NAME")]
+        savepoint: Option<String>,
+        #[command(flatten)]
+        at: Address,
+    },
+    /// Let another program go on with a job of `tidemark cluster`; if it can't, the former one does
+    Upgrade {
+        /// The program's file
+        #[arg(long, value_name = "PROGRAM")]
+        to: PathBuf,
+        /// Make a savepoint of this name first
+        #[arg(long, value_name = "NAME")]
+        savepoint: Option<String>,
+        #[command(flatten)]
+        at: Address,
+    },
     /// Show a dataflow's graph, what it keeps and where rows are exchanged
     Explain {
         /// Its name, as `list` shows it

@@ -3,6 +3,8 @@
 use super::args::{Address, Arguments, Command, Config, ConfigArguments, Place, Query};
 use super::client::{Client, Refusal, segment};
 use super::exit::Exit;
+use super::fleet::post::Wanted;
+use super::resize::{self, Change};
 use super::{Runner, fleet, logging, status, table};
 use crate::config::{Layered, Resolved, nearest, reference};
 use crate::error::{Error, Result};
@@ -110,6 +112,25 @@ fn command(
             let body = json!({ "name": name });
             let answer = client(&at, outside)?.post("/api/v1/job/savepoint", &body)?;
             Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+        }
+        Command::Rescale { processes, workers, savepoint, at } => {
+            let wanted = Wanted {
+                processes: processes.map(usize::from),
+                workers: workers.map(usize::from),
+                program: None,
+            };
+            let change = Change { wanted, savepoint };
+            let found = resize::change(&client(&at, outside)?, &change, outside.err)?;
+            Ok(if json { format!("{found}\n") } else { table::facts(&found) })
+        }
+        Command::Upgrade { to, savepoint, at } => {
+            let program = to.canonicalize().map_err(|e| {
+                Error::config(format!("--to {}: there is no such program ({e})", to.display()))
+            })?;
+            let wanted = Wanted { program: Some(program), ..Wanted::default() };
+            let change = Change { wanted, savepoint };
+            let found = resize::change(&client(&at, outside)?, &change, outside.err)?;
+            Ok(if json { format!("{found}\n") } else { table::facts(&found) })
         }
         Command::Stop { savepoint, at } => {
             let client = client(&at, outside)?;

@@ -9,12 +9,14 @@ mod exit;
 mod fleet;
 mod logging;
 pub mod progress;
+mod resize;
 mod screen;
 pub mod signals;
 mod status;
 mod table;
 
 pub use exit::Exit;
+pub(crate) use fleet::SUPERVISOR_VARIABLE;
 
 use crate::config::{Layered, Settings};
 use crate::error::Result;

@@ -20,6 +20,9 @@ pub(crate) fn text(job: &Json) -> String {
     };
     let (released, durable, current) = (tick("tick"), tick("tick_durable"), tick("tick_current"));
     line("tick", &format!("{released} released, {durable} durable, {current} current"));
+    if let (Some(processes), Some(workers)) = (job["processes"].as_u64(), job["workers"].as_u64()) {
+        line("size", &format!("{processes} x {workers} (processes x workers)"));
+    }
     line("snapshot", &tick("snapshot"));
     let holding = word("holding");
     match (holding.as_str(), job["state"].as_str()) {

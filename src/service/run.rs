@@ -4,7 +4,7 @@ use super::connectors::{Configured, kafka_log};
 use super::{cluster, explain, program};
 use crate::cli::progress::{Facts, Progress};
 use crate::cli::signals::{self, Urgency};
-use crate::cli::{Runner, run_cli};
+use crate::cli::{Runner, SUPERVISOR_VARIABLE, run_cli};
 use crate::cluster::Port;
 use crate::config::{self, Layered, Settings, connectors};
 use crate::error::{Error, Result};
@@ -302,6 +302,10 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     let plan = engine::plan(build, source_options(&settings)?, sink_options(&settings))?;
     let options = options(name, &plan, &settings)?;
     let shared = Shared::new(&options.job, &options.program, options.size.peers());
+    shared.update(|status| {
+        (status.processes, status.workers) = (options.size.processes, options.size.workers);
+        status.supervisor = std::env::var(SUPERVISOR_VARIABLE).ok();
+    });
     let job = Job { build, plan, shared, stopper: Stopper::watch()?, settings };
     match cluster::open(&job.settings, &options.program)? {
         Some(port) if !options.size.is_first() => job.follow(options, port),

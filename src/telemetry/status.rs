@@ -63,6 +63,14 @@ pub struct Status {
     pub generation: Generation,
     /// Fingerprint of the program.
     pub program: String,
+    /// Its processes.
+    pub processes: usize,
+    /// Worker threads of each process.
+    pub workers: usize,
+    /// The socket of the `tidemark cluster` that started the processes, if one did.
+    pub supervisor: Option<String>,
+    /// The tick of the snapshot that the generation went on from; 0 if it began without one.
+    pub restored: Option<Tick>,
     /// The newest released tick: what queries see.
     pub tick: Tick,
     /// The newest tick that the clock has issued.

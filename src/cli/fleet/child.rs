@@ -1,7 +1,7 @@
 //! One process of a fleet.
 #![expect(unsafe_code, reason = "two system calls that the standard library does not wrap")]
 
-use super::Exit;
+use super::{Exit, SUPERVISOR_VARIABLE};
 use crate::error::{Error, Kind, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -25,10 +25,12 @@ impl Child {
         arguments: &[String],
         process: usize,
         secret: &str,
+        supervisor: &Path,
     ) -> Result<Child> {
         let mut command = Command::new(program);
         command.arg("run").args(arguments);
         command.env("TIDEMARK_CLUSTER__SECRET", secret);
+        command.env(SUPERVISOR_VARIABLE, supervisor);
         // Ctrl-C in a terminal goes to the group; the fleet passes on what is meant.
         command.stdin(Stdio::null()).process_group(0);
         if process > 0 {

@@ -16,12 +16,40 @@ fn a_reason_that_a_person_must_look_at_tells_more_than_a_failure() {
 
 #[test]
 fn what_may_pass_is_started_again_and_what_may_not_is_told() {
-    assert_eq!(next(&Ended::Cleanly, false), Next::Done);
-    assert_eq!(next(&Ended::Otherwise(1, 1), false), Next::Again);
-    assert_eq!(next(&Ended::Otherwise(1, 1), true), Next::GiveUp(1, 1));
-    assert_eq!(next(&Ended::Otherwise(2, 3), false), Next::GiveUp(2, 3));
-    assert_eq!(next(&Ended::Cut, true), Next::Done);
+    use Why::{ToChange, ToStop, Untold};
+    let failed = Ended::Otherwise(1, 1);
+    let refused = Ended::Otherwise(2, 3);
+    for (ended, why, trial, expected) in [
+        (&Ended::Cleanly, Untold, false, Next::Done),
+        (&Ended::Cleanly, ToStop, true, Next::Done),
+        (&Ended::Cleanly, ToChange, false, Next::Changed),
+        (&failed, Untold, false, Next::Again),
+        (&failed, Untold, true, Next::Again),
+        (&failed, ToChange, false, Next::Again),
+        (&failed, ToStop, false, Next::GiveUp(1, 1)),
+        (&refused, Untold, false, Next::GiveUp(2, 3)),
+        (&refused, Untold, true, Next::Back(3)),
+        (&refused, ToChange, false, Next::GiveUp(2, 3)),
+        (&Ended::Cut, ToStop, false, Next::Done),
+    ] {
+        assert_eq!(next(ended, why, trial), expected, "{ended:?} {why:?} {trial}");
+    }
     assert_eq!(given_up(2, 3).kind(), Kind::Fenced);
+}
+
+#[test]
+fn a_change_keeps_what_it_does_not_name() {
+    let shape = Shape { program: "a".into(), processes: 2, workers: None };
+    let wanted = Wanted { workers: Some(3), ..Wanted::default() };
+    assert_eq!(shape.with(&wanted), Shape { workers: Some("3".into()), ..shape.clone() });
+    let wanted = Wanted { program: Some("b".into()), processes: Some(1), workers: None };
+    assert_eq!(shape.with(&wanted), Shape { program: "b".into(), processes: 1, workers: None });
+}
+
+#[test]
+fn what_is_given_up_is_no_matter_of_a_check() {
+    let given = ["q", "--drop-state", "u", "-D", "a.b=c"].map(str::to_owned);
+    assert_eq!(without_drops(&given), ["q", "-D", "a.b=c"]);
 }
 
 #[test]
