@@ -9,7 +9,7 @@ use super::due::Since;
 use super::inlets::Inlets;
 use super::memory::Pressure;
 use super::pace::{Facts, Pace, interval, pace};
-use super::setup::{JobEvent, Pacing, Setup, TickFacts};
+use super::setup::{JobEvent, ManualTick, Pacing, Setup, TickFacts};
 use super::shared::{Done, Ordered};
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Inlet, Tick};
@@ -67,7 +67,9 @@ pub(crate) struct Coordinator {
     acting: Vec<(Tick, Reply)>,
     /// Savepoints by name whose snapshot does not exist yet.
     savepoints: BTreeMap<String, Vec<Reply>>,
-    manual: VecDeque<(Vec<(String, String, u64)>, BTreeMap<String, i64>, bool)>,
+    manual: VecDeque<ManualTick>,
+    /// Manual pacing: how many ticks may be opened and not composed.
+    manual_open: u64,
     stop: Stop,
     counted: Tick,
     leads: bool,
@@ -118,6 +120,7 @@ impl Coordinator {
             acting: Vec::new(),
             savepoints: BTreeMap::new(),
             manual: VecDeque::new(),
+            manual_open: 1,
             stop: Stop::default(),
             counted: end,
             leads: false,
@@ -210,8 +213,9 @@ impl Coordinator {
                 }
             }
             JobEvent::Stop => self.stop.wanted = true,
-            JobEvent::Tick { ends, watermarks, snapshot } => {
-                self.manual.push_back((ends, watermarks, snapshot));
+            JobEvent::Ticks { ticks, open } => {
+                self.manual.extend(ticks);
+                self.manual_open = open;
             }
         }
         Ok(())
@@ -337,7 +341,11 @@ impl Coordinator {
             tracing::debug!(target: "tidemark::phase", phase = "leading", tick = self.end + 1);
         }
         if self.setup.pacing == Pacing::Manual {
-            return Ok(self.open_manual(control));
+            let mut opened = false;
+            while self.open_manual(control, complete) {
+                opened = true;
+            }
+            return Ok(opened);
         }
         let watermarks = self.watermarks(control);
         let moved = watermarks != self.decided;
@@ -506,12 +514,13 @@ impl Coordinator {
         (self.last_opening, self.idled) = (now, idled);
     }
 
-    fn open_manual(&mut self, control: &mut Control) -> bool {
-        if self.composed < self.opened {
+    fn open_manual(&mut self, control: &mut Control, complete: Tick) -> bool {
+        let ahead = self.opened - complete.min(self.opened);
+        if self.opened - self.composed >= self.manual_open || ahead >= self.setup.bounds.ahead_max {
             return false;
         }
-        let stopping = self.stop.wanted && self.manual.is_empty();
-        let Some((ends, floors, snapshot)) =
+        let stopping = self.stop.wanted && self.manual.is_empty() && self.stop.tick.is_none();
+        let Some(ManualTick { ends, watermarks: floors, snapshot }) =
             self.manual.pop_front().or_else(|| stopping.then(Default::default))
         else {
             self.next_due = Duration::from_millis(50);

@@ -90,15 +90,24 @@ pub(crate) enum JobEvent {
     },
     /// End cleanly.
     Stop,
-    /// Manual pacing: one tick that reads up to these ends.
-    Tick {
-        /// (source, partition, next offset).
-        ends: Vec<(String, String, u64)>,
-        /// Watermarks that are at least this.
-        watermarks: BTreeMap<String, i64>,
-        /// Whether a snapshot is taken.
-        snapshot: bool,
+    /// Manual pacing: these ticks, of which at most `open` are open at once, that is, not yet read by all workers.
+    Ticks {
+        /// In their order.
+        ticks: Vec<ManualTick>,
+        /// At least 1.
+        open: u64,
     },
+}
+
+/// Manual pacing: one tick.
+#[derive(Default)]
+pub(crate) struct ManualTick {
+    /// What it reads up to: (source, partition, next offset).
+    pub(crate) ends: Vec<(String, String, u64)>,
+    /// Watermarks that are at least this.
+    pub(crate) watermarks: BTreeMap<String, i64>,
+    /// Whether a snapshot is taken.
+    pub(crate) snapshot: bool,
 }
 
 /// Who decides when a tick is opened.

@@ -6,7 +6,7 @@ use crate::hash::Map;
 use crate::ids::{Lane, Tick};
 use crate::job::engine::{self, Connectors, OpenedSink, Options, Parts, Running};
 use crate::job::pace::Bounds;
-use crate::job::setup::{JobEvent, Pacing, Size};
+use crate::job::setup::{JobEvent, ManualTick, Pacing, Size};
 use crate::job::shared::Shared;
 use crate::sinks::Writer;
 use crate::sinks::memory::MemoryTarget;
@@ -26,8 +26,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// What a tick reads up to: (source, partition, next offset).
+pub type Ends = Vec<(String, String, u64)>;
+
 /// A generous deadline: what takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Ticks that may be on their way through the dataflow.
+const AHEAD_MAX: u64 = 1024;
 
 /// What survives a crash.
 #[derive(Clone)]
@@ -210,21 +216,51 @@ impl Job {
     }
 
     /// One tick that reads up to the given next offsets (source, partition, next offset).
-    pub fn tick_to(&mut self, ends: Vec<(String, String, u64)>, snapshot: bool) -> Tick {
-        let watermarks = std::mem::take(&mut self.watermarks);
-        let running = self.running();
-        let tick = running.shared().released().now() + 1;
-        let tick = tick.max(running.setup_start() + 1);
-        running.send(JobEvent::Tick { ends, watermarks, snapshot });
-        self.wait("the tick is released and committed", |running| {
-            running.shared().released().now() >= tick && running.sinks_have(tick)
-        });
+    pub fn tick_to(&mut self, ends: Ends, snapshot: bool) -> Tick {
+        self.ticks_to(vec![ends], 1, snapshot)
+    }
+
+    /// Ticks one after the other, each reading up to its ends, of which `open` are open at once: the next ones are opened though what was
+    /// read before is still on its way. A snapshot is taken at the last, if it is wanted. Returns once the last is released and committed,
+    /// and its snapshot exists.
+    ///
+    /// # Panics
+    /// If none is given.
+    pub fn ticks_to(&mut self, ends: Vec<Ends>, open: u64, snapshot: bool) -> Tick {
+        let (_, last) = self.begin(ends, open, snapshot);
+        self.wait("the ticks are released and committed", |running| has(running, last));
         if snapshot {
             self.wait("the snapshot exists", |running| {
-                running.shared().status().snapshot == Some(tick)
+                running.shared().status().snapshot == Some(last)
             });
         }
-        tick
+        last
+    }
+
+    /// As [`Job::ticks_to`], but with a crash as soon as the first of them is released: the others are anywhere on their way.
+    ///
+    /// # Panics
+    /// If none is given.
+    pub fn crash_within(&mut self, ends: Vec<Ends>, open: u64) -> &mut Job {
+        let (first, _) = self.begin(ends, open, false);
+        self.wait("the first tick is released", |running| {
+            running.shared().released().now() >= first
+        });
+        self.crash()
+    }
+
+    /// Asks for ticks; which are the first and the last.
+    fn begin(&mut self, ends: Vec<Ends>, open: u64, snapshot: bool) -> (Tick, Tick) {
+        let watermarks = std::mem::take(&mut self.watermarks);
+        let running = self.running();
+        let first = running.shared().released().now().max(running.setup_start()) + 1;
+        let tick = |ends| ManualTick { ends, ..ManualTick::default() };
+        let mut ticks: Vec<_> = ends.into_iter().map(tick).collect();
+        let last = first + ticks.len() as Tick - 1;
+        ticks.first_mut().expect("at least one tick").watermarks = watermarks;
+        ticks.last_mut().expect("at least one tick").snapshot = snapshot;
+        running.send(JobEvent::Ticks { ticks, open });
+        (first, last)
     }
 
     fn tick_with(&mut self, snapshot: bool) -> Tick {
@@ -233,7 +269,7 @@ impl Job {
     }
 
     /// The ends of all partitions.
-    pub fn ends(&self) -> Vec<(String, String, u64)> {
+    pub fn ends(&self) -> Ends {
         let mut ends = Vec::new();
         for source in &self.plan.sources {
             let topic = self.world.topic(&source.name);
@@ -362,7 +398,7 @@ impl Job {
                 interval_min: Duration::ZERO,
                 interval_max: Duration::ZERO,
                 heartbeat: DEADLINE,
-                ahead_max: 1024,
+                ahead_max: AHEAD_MAX,
                 durable_ahead_max: 1024,
                 sink_bytes_max: u64::MAX,
             },
@@ -426,13 +462,8 @@ impl Job {
     /// If the tick succeeds.
     pub fn failing_tick(&mut self) -> crate::Error {
         let ends = self.ends();
-        let watermarks = std::mem::take(&mut self.watermarks);
-        let running = self.running();
-        let tick = running.shared().released().now().max(running.setup_start()) + 1;
-        running.send(JobEvent::Tick { ends, watermarks, snapshot: false });
-        let outcome = self.try_wait("the tick fails", |running| {
-            running.shared().released().now() >= tick && running.sinks_have(tick)
-        });
+        let (tick, _) = self.begin(vec![ends], 1, false);
+        let outcome = self.try_wait("the tick fails", |running| has(running, tick));
         outcome.expect_err("the tick fails")
     }
 
@@ -487,6 +518,11 @@ impl Job {
     pub fn replayed(&mut self) -> u64 {
         self.running().replayed()
     }
+}
+
+/// Whether `tick` is released and committed.
+fn has(running: &Running, tick: Tick) -> bool {
+    running.shared().released().now() >= tick && running.sinks_have(tick)
 }
 
 impl Drop for Job {

@@ -54,6 +54,8 @@ struct Run {
     /// Records in a tick.
     tick: usize,
     workers: usize,
+    /// Ticks that are open at once; with 1 the next is opened when all of the last was read.
+    open: u64,
     /// A crash after every so many ticks, with another number of workers then.
     crash_every: usize,
     /// A snapshot at every so many ticks.
@@ -69,6 +71,9 @@ impl fmt::Display for Run {
             tick => write!(f, "ticks of {tick} records")?,
         }
         write!(f, " on {} worker(s)", self.workers)?;
+        if self.open > 1 {
+            write!(f, ", {} ticks open at once", self.open)?;
+        }
         for (what, every) in [("snapshot", self.snapshot_every), ("crash", self.crash_every)] {
             if every != NEVER {
                 write!(f, ", a {what} after every {every} tick(s)")?;
@@ -86,8 +91,9 @@ const NEVER: usize = usize::MAX;
 const SHORT: usize = 120;
 
 /// Checks the laws on `input`, which is pushed in its order: ticks of 1 and 7 records (of a prefix, if it is long), of 1,000, and one of
-/// all; on 1 to 3 workers; with crashes after ticks with and without a snapshot, after every tick too; with partitions interleaved in
-/// other ways. At last event time ends. Runs without snapshots are followed by a second job, tick by tick.
+/// all; one tick at a time, and many on their way at once; on 1 to 3 workers; with crashes after ticks with and without a snapshot, after
+/// every tick too, and while ticks are on their way; with partitions interleaved in other ways. At last event time ends. Runs without
+/// snapshots are followed by a second job, tick by tick.
 ///
 /// # Panics
 /// If two runs differ: says how each was run, in which view or sink they differ, and in which rows.
@@ -96,6 +102,7 @@ pub fn laws(build: Build, input: &[Input]) {
     let run = |tick: usize, workers| Run {
         tick: tick.max(1),
         workers,
+        open: 1,
         crash_every: NEVER,
         snapshot_every: NEVER,
         interleave: 0,
@@ -110,6 +117,7 @@ pub fn laws(build: Build, input: &[Input]) {
             Run { crash_every: 10, snapshot_every: 4, interleave: 1, ..run(1, 2) },
             // Rebuilt from its state after every tick.
             Run { crash_every: 1, snapshot_every: 1, interleave: 2, ..run(7, 1) },
+            Run { open: 5, ..run(1, 2) },
         ],
     );
     check(
@@ -122,6 +130,8 @@ pub fn laws(build: Build, input: &[Input]) {
             Run { crash_every: 1, ..run(1000.min(size / 2), 1) },
             Run { crash_every: 1, snapshot_every: 1, ..run(size / 9, 3) },
             Run { crash_every: 2, snapshot_every: 3, interleave: 4, ..run(size / 13, 2) },
+            Run { open: 8, crash_every: 40, interleave: 5, ..run(size / 150, 3) },
+            Run { open: 3, crash_every: 30, snapshot_every: 20, ..run(size / 100, 1) },
         ],
     );
 }
@@ -266,19 +276,27 @@ fn execute(build: Build, input: &[Input], run: Run) -> Outcome {
         job.topic(&record.source).create(&record.partition);
     }
     let input = interleave(input, run.interleave);
+    let mut ends = Vec::new();
     for (n, chunk) in input.chunks(run.tick.min(input.len().max(1))).enumerate() {
         for record in chunk {
             job.topic(&record.source).push(&record.partition, None, Some(record.json.as_bytes()));
         }
-        if (n + 1) % run.snapshot_every == 0 {
-            job.snapshot();
-        } else {
-            job.tick();
+        ends.push(job.ends());
+        let [snapshot, crash] =
+            [run.snapshot_every, run.crash_every].map(|every| (n + 1) % every == 0);
+        if run.open == 1 || snapshot {
+            job.ticks_to(std::mem::take(&mut ends), run.open, snapshot);
         }
-        if (n + 1) % run.crash_every == 0 {
+        if crash {
+            if !ends.is_empty() {
+                job.crash_within(std::mem::take(&mut ends), run.open);
+            }
             workers = workers % 3 + 1;
             job.restart(workers);
         }
+    }
+    if !ends.is_empty() {
+        job.ticks_to(ends, run.open, false);
     }
     // The watermark that the last records gave is in force only at the next tick.
     job.tick();

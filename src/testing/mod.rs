@@ -25,7 +25,7 @@
 mod job;
 pub mod laws;
 
-pub use job::Job;
+pub use job::{Ends, Job};
 pub use laws::laws;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod switch;
 mod upgrade;
 
-use super::{Job, laws};
+use super::{Ends, Job, laws};
 use crate::flow::endpoint::kafka;
 use crate::flow::{Flow, Lag};
 use crate::operators::aggregate::{average, count, first_by, last_by, max, min, sum};
@@ -112,6 +112,30 @@ fn a_window_closes_once_and_late_records_are_said_to_be_late() {
     job.end_of_time().tick();
     assert_eq!(job.sink("visits").len(), 2);
     assert!(job.table("visits").is_empty());
+}
+
+/// The decision of a tick has the watermarks of what was read before it was opened.
+#[test]
+fn ticks_are_opened_while_others_are_on_their_way() {
+    let closed_at = |run: fn(&mut Job, Vec<Ends>)| {
+        let mut job = Job::new(everything).workers(2);
+        let ends = [1, 18, 19, 20]
+            .map(|seconds| job.push("clicks", [click(1, "a", seconds)]).ends())
+            .into();
+        run(&mut job, ends);
+        let ticks = job.sink_ticks("visits").into_iter();
+        ticks.filter(|(_, rows)| !rows.is_empty()).map(|(tick, _)| tick).collect::<Vec<_>>()
+    };
+    let alone = closed_at(|job, ends| {
+        ends.into_iter().for_each(|ends| {
+            job.tick_to(ends, false);
+        });
+    });
+    assert_eq!(alone, [3]);
+    let together = closed_at(|job, ends| {
+        job.ticks_to(ends, 4, false);
+    });
+    assert!(together.is_empty(), "all were opened before the second was read: {together:?}");
 }
 
 #[test]
