@@ -91,9 +91,10 @@ fn command(
             let layered = layered(runner, &dataflow, &config, &Once::default(), outside)?
                 .without_connections();
             let settings = layered.resolve(&dataflow)?.settings();
-            let text = runner.explain(&dataflow, &settings)?;
+            let (text, steps) = runner.explain(&dataflow, &settings)?;
             let text = text.trim_end().to_owned();
-            Ok(if json { format!("{}\n", json!({ "explain": text })) } else { text + "\n" })
+            let whole = json!({ "explain": text, "steps": steps });
+            Ok(if json { format!("{whole}\n") } else { text + "\n" })
         }
         Command::Config(Config::Reference) => Ok(reference()),
         Command::Config(Config::Check { dataflow, config }) => {

@@ -45,11 +45,12 @@ pub trait Runner {
     /// Why it failed; the kind decides the exit code.
     fn run(&self, name: &str, settings: Settings) -> Result<()>;
 
-    /// The graph of the dataflow, its kept tables with what bounds each, exchange edges and copies, as text.
+    /// The graph of the dataflow, its kept tables with what bounds each, exchange edges and copies, as text; and the
+    /// graph's steps for programs.
     ///
     /// # Errors
     /// `Config` if the dataflow can't be built.
-    fn explain(&self, name: &str, settings: &Settings) -> Result<String>;
+    fn explain(&self, name: &str, settings: &Settings) -> Result<(String, serde_json::Value)>;
 }
 
 /// Does what `args` say (the first is the program's name) and gives the exit code, an [`Exit`].

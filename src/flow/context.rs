@@ -1,5 +1,6 @@
 //! A dataflow under construction, and what its operators hold on to on their worker.
 
+use super::graph::Sketch;
 use super::plan::{Place, Plan, Renamed, SourcePlan, ViewPlan};
 use super::sink::SinkOptions;
 use super::source::SourceOptions;
@@ -56,6 +57,8 @@ pub(crate) struct Context {
     pub(crate) writers: usize,
     /// What was declared so far.
     pub(crate) plan: RefCell<Plan>,
+    /// The steps that were built so far.
+    pub(crate) sketch: RefCell<Sketch>,
     /// What moves the frontier of a dataflow that takes rows of no source.
     pub(crate) pulse: RefCell<Option<Pulse>>,
     /// Rows in the hash maps of keyed operators on this worker, by number of the kept state.
@@ -87,6 +90,7 @@ impl Context {
             lanes: Map::default(),
             writers: 1,
             plan: RefCell::default(),
+            sketch: RefCell::default(),
             pulse: RefCell::default(),
             live_rows: RefCell::default(),
             late: RefCell::default(),

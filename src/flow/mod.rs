@@ -2,6 +2,7 @@
 
 pub(crate) mod context;
 pub mod endpoint;
+pub(crate) mod graph;
 mod origin;
 mod plan;
 mod rec;
@@ -15,6 +16,8 @@ mod tap;
 
 pub use context::Flow;
 pub use endpoint::{Append, Changelog, Endpoint, Upsert};
+pub use graph::{Input, Step};
+pub(crate) use plan::Place;
 pub use plan::{KeptPlan, Plan, Renamed, SinkPlan, SourcePlan, ViewPlan};
 pub use rec::Rec;
 pub(crate) use reconcile::{SINK_UIDS, written_uid};

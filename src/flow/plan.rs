@@ -1,5 +1,6 @@
 //! What a dataflow declares, learned by building it once without input.
 
+use super::graph::Step;
 use crate::row::Schema;
 use crate::views::kind::ViewKind;
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct Plan {
     pub kept: Vec<KeptPlan>,
     /// The served views.
     pub views: Vec<ViewPlan>,
+    /// The steps of the dataflow, in the order in which they are built: each after those that feed it.
+    pub steps: Vec<Step>,
     /// What is wrong with the dataflow, each with its place.
     pub problems: Vec<String>,
 }

@@ -117,7 +117,7 @@ pub(super) fn keeping<'s>(
     sink: &Keeping,
     rows: &StreamVec<'s, Tick, (Tick, OutRow)>,
     pending: Pending<OutRow>,
-) {
+) -> StreamVec<'s, Tick, ()> {
     let kept: restore::Kept<'s, Key, State> = restore::keep(flow, plan(sink));
     let context = Rc::clone(&flow.context);
     let written = context.written.get(&sink.name).copied().unwrap_or(0);
@@ -180,5 +180,5 @@ pub(super) fn keeping<'s>(
             }
         }
     });
-    stream.probe_with(&flow.probe);
+    stream.probe_with(&flow.probe)
 }

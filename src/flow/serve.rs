@@ -1,6 +1,7 @@
 //! Views: tables served from ordered indexes on the workers.
 
 use super::context::Flow;
+use super::graph::What;
 use super::plan::{Place, ViewPlan};
 use super::{KeyedTable, Table};
 use crate::ids::{Diff, Tick};
@@ -36,7 +37,7 @@ impl<'s> Flow<'s> {
 impl<K: Row, V: Row> Served for KeyedTable<'_, K, V> {
     fn serve(&self, name: &str, place: Place) {
         let types = (true, K::schema().to_string(), V::schema().to_string());
-        index(&self.flow, name, types, place, &self.proven(&format!("view {name:?}")));
+        index(&self.flow, name, types, place, &self.proven(&format!("view {name:?}"), place));
     }
 }
 
@@ -62,7 +63,8 @@ fn index<K: Row, V: Row>(
     let shard = Rc::new(RefCell::new(Shard::new(kind, context.start.max(1))));
     let filled = Rc::clone(&shard);
     let by_key = Exchange::new(|row: &((K, V), Tick, Diff)| place(&row.0.0));
-    rows.inner
+    let view = rows
+        .inner
         .clone()
         .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(by_key, "View", move |_, _| {
             move |input, _| {
@@ -76,6 +78,7 @@ fn index<K: Row, V: Row>(
             }
         })
         .probe_with(&flow.probe);
+    flow.made(What::new("view", place_in_code).named(name).holds(1), &view);
     let shard: Rc<RefCell<dyn ViewShard>> = shard;
     context.shards.borrow_mut().insert(name.to_owned(), shard);
 }

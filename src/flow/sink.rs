@@ -5,6 +5,7 @@
 
 use super::context::Flow;
 use super::endpoint::{Append, Changelog, Endpoint, Upsert};
+use super::graph::What;
 use super::plan::{Place, SinkPlan};
 use super::reconcile::{Keeping, keeping};
 use super::{KeyedTable, Stream, Table};
@@ -176,7 +177,7 @@ impl<K: Row, V: Row> SinksTo<Changelog> for KeyedTable<'_, K, V> {
 }
 
 fn connect_keyed<K: Row, V: Row>(table: &KeyedTable<'_, K, V>, sink: &Connecting<'_>, mode: Mode) {
-    let rows = table.proven(&format!("sink {:?}", sink.name));
+    let rows = table.proven(&format!("sink {:?}", sink.name), sink.place);
     let encoded = encode(
         &rows.inner,
         &table.flow,
@@ -253,11 +254,7 @@ fn declare(flow: &Flow<'_>, sink: &Connecting<'_>, mode: Mode, feed: Feed<'_>) {
         plan.problem(sink.place, text);
     }
     let (name, defaults) = (sink.name.to_owned(), sink.keys.clone());
-    let mode = match mode {
-        Mode::Append => "append",
-        Mode::Upsert => "upsert",
-        Mode::Changelog => "changelog",
-    };
+    let mode = mode.name();
     plan.sinks.push(SinkPlan { name, defaults, mode, of_table: feed.table, place: sink.place });
 }
 
@@ -272,9 +269,11 @@ fn attach<'s>(
     let lanes = flow.context.lanes.get(sink.name).copied().unwrap_or(1).max(1);
     let pending: Pending<OutRow> = Rc::default();
     let filled = Rc::clone(&pending);
-    if options(flow, sink).keeps() {
+    // Of an upsert sink only the store has what it has written.
+    let copies = usize::from(options(flow, sink).keeps() && mode == Mode::Changelog);
+    let end = if options(flow, sink).keeps() {
         let sink = Keeping { name: sink.name.to_owned(), mode, lanes, place: sink.place };
-        keeping(flow, &sink, rows, filled);
+        keeping(flow, &sink, rows, filled)
     } else {
         let image = flow.context.images.get(sink.name).map_or(0, |image| image.tick);
         let writers = flow.context.writers;
@@ -297,8 +296,12 @@ fn attach<'s>(
                     });
                 }
             })
-            .probe_with(&flow.probe);
-    }
+            .probe_with(&flow.probe)
+    };
+    flow.made(
+        What::new(format!("sink ({})", mode.name()), sink.place).named(sink.name).holds(copies),
+        &end,
+    );
     flow.context.sinks.borrow_mut().push(SinkPort {
         name: sink.name.to_owned(),
         mode,

@@ -5,6 +5,7 @@
 
 use super::context::Flow;
 use super::endpoint::Endpoint;
+use super::graph::What;
 use super::plan::{Place, SourcePlan};
 use super::tap::{Gates, Tap};
 use super::{Rec, Stream, UNKNOWN};
@@ -134,12 +135,14 @@ impl<'s, D: Row> Source<'s, D> {
             schema: D::schema(),
             place: self.place,
         });
+        let step = self.flow.fused(What::new("source", self.place).named(&self.name), Vec::new());
         let options = self.flow.context.source_options.get(&self.name).cloned().unwrap_or_default();
         let decode = self.decoder(&options);
         let gates = Gates::default();
         let tap = Tap::new(&gates);
         let letters = (options.on_error == OnError::DeadLetter).then(|| {
             let (letters, stream) = self.flow.scope.new_input::<Rec<DeadLetter>>();
+            self.flow.leaves_loop(step, Some("dead letters"), &stream);
             let stream = Stream::new(&self.flow, stream, Rc::default(), "dead letters");
             let name = options.dead_letter.clone();
             let name = name.unwrap_or_else(|| format!("{}-dead-letter", self.name));
@@ -164,7 +167,7 @@ impl<'s, D: Row> Source<'s, D> {
             skips: Set::default(),
         }));
         let times = lag.map(|_| Times::of(&self.name)).unwrap_or_default();
-        Stream::tapped(&self.flow, tap, Rc::new(times), "source")
+        Stream::tapped(&self.flow, (tap, step), Rc::new(times), "source")
     }
 
     fn decoder(&self, options: &SourceOptions) -> Rc<dyn for<'a> Decode<'a, D>> {

@@ -1,6 +1,7 @@
 //! Streams: records as they arrive, append-only, not kept.
 
 use super::context::Flow;
+use super::graph::What;
 use super::plan::{KeptPlan, Place};
 use super::tap::Tap;
 use super::{KeyedTable, Origin, Rec, Table};
@@ -23,10 +24,13 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::core::Concat;
 use timely::dataflow::operators::generic::Operator;
 
+/// A step in a source's loop, and its number in the plan.
+type Fused<D> = (Rc<Tap<D>>, usize);
+
 /// Where a stream's records are.
 enum Rows<'s, D: 'static> {
     /// In a source's loop still, and as a stream of the dataflow once somebody asked for that.
-    Tap(Rc<Tap<D>>, Rc<OnceCell<StreamVec<'s, Tick, Rec<D>>>>),
+    Tap(Fused<D>, Rc<OnceCell<StreamVec<'s, Tick, Rec<D>>>>),
     /// On an edge of the dataflow.
     Edge(StreamVec<'s, Tick, Rec<D>>),
 }
@@ -67,7 +71,7 @@ pub struct Stream<'s, D: 'static> {
 impl<D: Clone + 'static> Clone for Stream<'_, D> {
     fn clone(&self) -> Self {
         let rows = match &self.rows {
-            Rows::Tap(tap, edge) => Rows::Tap(Rc::clone(tap), Rc::clone(edge)),
+            Rows::Tap((tap, step), edge) => Rows::Tap((Rc::clone(tap), *step), Rc::clone(edge)),
             Rows::Edge(edge) => Rows::Edge(edge.clone()),
         };
         let (flow, sources) = (self.flow.clone(), Rc::clone(&self.sources));
@@ -88,7 +92,7 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     /// The records of a source, of which nothing enters the dataflow until somebody asks for it.
     pub(crate) fn tapped(
         flow: &Flow<'s>,
-        tap: Rc<Tap<D>>,
+        tap: Fused<D>,
         sources: Sources,
         made_by: &'static str,
     ) -> Self {
@@ -98,18 +102,37 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     /// The records as a stream of the dataflow.
     pub(crate) fn inner(&self) -> StreamVec<'s, Tick, Rec<D>> {
         match &self.rows {
-            Rows::Tap(tap, edge) => edge.get_or_init(|| tap.out(&self.flow, |rec| rec)).clone(),
+            Rows::Tap(tap, edge) => edge.get_or_init(|| self.out(tap, |rec| rec)).clone(),
             Rows::Edge(edge) => edge.clone(),
         }
     }
 
-    fn behind<E: Clone + 'static>(&self, tap: Rc<Tap<E>>, made_by: &'static str) -> Stream<'s, E> {
-        Stream::tapped(&self.flow, tap, Rc::clone(&self.sources), made_by)
+    /// What `logic` makes of the records in a source's loop, as a stream of the dataflow.
+    fn out<P: Clone + 'static>(
+        &self,
+        (tap, step): &Fused<D>,
+        logic: impl Fn(Rec<D>) -> P + 'static,
+    ) -> StreamVec<'s, Tick, P> {
+        let stream = tap.out(&self.flow, logic);
+        self.flow.leaves_loop(*step, None, &stream);
+        stream
+    }
+
+    fn behind<E: Clone + 'static>(
+        &self,
+        before: usize,
+        tap: Rc<Tap<E>>,
+        made_by: &'static str,
+        place: Place,
+    ) -> Stream<'s, E> {
+        let step = self.flow.fused(What::new(made_by, place), vec![before]);
+        Stream::tapped(&self.flow, (tap, step), Rc::clone(&self.sources), made_by)
     }
 
     fn step<E: Clone + 'static>(
         &self,
         name: &'static str,
+        place: Place,
         mut each: impl FnMut(Rec<D>, &mut dyn FnMut(Rec<E>)) + 'static,
     ) -> Stream<'s, E> {
         let inner = self.inner().unary::<CapacityContainerBuilder<Vec<Rec<E>>>, _, _, _>(
@@ -126,26 +149,31 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
                 }
             },
         );
+        self.flow.made(What::new(name, place), &inner);
         Stream::new(&self.flow, inner, Rc::clone(&self.sources), name)
     }
 
     /// Each row replaced by what `logic` gives for it.
+    #[track_caller]
     pub fn map<E: Clone + 'static>(&self, logic: impl Fn(&D) -> E + 'static) -> Stream<'s, E> {
-        if let Rows::Tap(tap, _) = &self.rows {
-            return self.behind(tap.flat_map(move |row| Some(logic(row))), "map");
+        let place = Location::caller();
+        if let Rows::Tap((tap, step), _) = &self.rows {
+            return self.behind(*step, tap.flat_map(move |row| Some(logic(row))), "map", place);
         }
-        self.step("map", move |rec, give| {
+        self.step("map", place, move |rec, give| {
             let row = logic(&rec.row);
             give(rec.with(row));
         })
     }
 
     /// The rows for which `logic` is true.
+    #[track_caller]
     pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Stream<'s, D> {
-        if let Rows::Tap(tap, _) = &self.rows {
-            return self.behind(tap.filter(logic), "filter");
+        let place = Location::caller();
+        if let Rows::Tap((tap, step), _) = &self.rows {
+            return self.behind(*step, tap.filter(logic), "filter", place);
         }
-        self.step("filter", move |rec, give| {
+        self.step("filter", place, move |rec, give| {
             if logic(&rec.row) {
                 give(rec);
             }
@@ -153,14 +181,16 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     }
 
     /// All rows that `logic` gives for each row, under that row's event time and position.
+    #[track_caller]
     pub fn flat_map<I: IntoIterator<Item: Clone + 'static>>(
         &self,
         logic: impl Fn(&D) -> I + 'static,
     ) -> Stream<'s, I::Item> {
-        if let Rows::Tap(tap, _) = &self.rows {
-            return self.behind(tap.flat_map(logic), "flat_map");
+        let place = Location::caller();
+        if let Rows::Tap((tap, step), _) = &self.rows {
+            return self.behind(*step, tap.flat_map(logic), "flat_map", place);
         }
-        self.step("flat_map", move |rec, give| {
+        self.step("flat_map", place, move |rec, give| {
             for row in logic(&rec.row) {
                 give(rec.with(row));
             }
@@ -169,9 +199,11 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
 
     /// The records of both; its watermark is the lesser of the two.
     #[must_use]
+    #[track_caller]
     pub fn union(&self, other: &Stream<'s, D>) -> Stream<'s, D> {
         let sources = self.sources.union(&other.sources);
         let inner = self.inner().concat(other.inner());
+        self.flow.made(What::new("union", Location::caller()), &inner);
         Stream::new(&self.flow, inner, Rc::new(sources), "union")
     }
 }
@@ -201,7 +233,9 @@ impl<'s, D: Row> Stream<'s, D> {
         let origin = Origin::kept(&plan);
         let counts = keyed(&self.flow, plan, input, counted);
         let rows = counts
+            .clone()
             .explode(|(row, count)| Some((row, isize::try_from(count).unwrap_or(isize::MAX))));
+        self.flow.made_too(&counts.inner, &rows.inner);
         Table::new(&self.flow, rows, origin)
     }
 
@@ -253,7 +287,7 @@ impl<'s, D: Row> Stream<'s, D> {
         logic: impl Fn(Rec<D>) -> P + 'static,
     ) -> StreamVec<'s, Tick, P> {
         if let Rows::Tap(tap, _) = &self.rows {
-            return tap.out(&self.flow, logic);
+            return self.out(tap, logic);
         }
         self.inner().unary::<CapacityContainerBuilder<Vec<P>>, _, _, _>(
             Pipeline,

@@ -2,6 +2,8 @@
 
 use super::Origin;
 use super::context::Flow;
+use super::graph::What;
+use super::plan::Place;
 use crate::ids::{Diff, Tick};
 use crate::operators::unique::unique;
 use crate::row::Row;
@@ -91,6 +93,7 @@ impl<'s> Flow<'s> {
     /// A table of a collection that derives from tables. Its rows survive crashes because they are computed again.
     #[track_caller]
     pub fn table<D: Row>(&self, rows: Rows<'s, D>) -> Table<'s, D> {
+        self.made(What::new("collection", Location::caller()), &rows.inner);
         Table::new(self, rows, Origin::at("a collection given to flow.table", Location::caller()))
     }
 }
@@ -100,8 +103,16 @@ impl<'s, D: Row> Table<'s, D> {
         Table { flow: flow.clone(), rows, origin }
     }
 
-    fn step<E: Row>(&self, rows: Rows<'s, E>) -> Table<'s, E> {
+    /// Rows that a step made which only passes changes on.
+    fn step<E: Row>(&self, kind: &str, place: Place, rows: Rows<'s, E>) -> Table<'s, E> {
+        self.flow.made(What::new(kind, place), &rows.inner);
         Table::new(&self.flow, rows, self.origin.clone())
+    }
+
+    /// Rows that the operator `kind` made.
+    fn by<E: Row>(&self, kind: &str, place: Place, rows: Rows<'s, E>) -> Table<'s, E> {
+        self.flow.made(What::new(kind, place), &rows.inner);
+        Table::new(&self.flow, rows, Origin::at(kind, place))
     }
 
     /// The differential collection: every differential operator works on it.
@@ -110,28 +121,33 @@ impl<'s, D: Row> Table<'s, D> {
     }
 
     /// Each row replaced by what `logic` gives for it.
+    #[track_caller]
     pub fn map<E: Row>(&self, logic: impl Fn(D) -> E + 'static) -> Table<'s, E> {
-        self.step(self.rows.clone().map(logic))
+        self.step("map", Location::caller(), self.rows.clone().map(logic))
     }
 
     /// The rows for which `logic` is true.
     #[must_use]
+    #[track_caller]
     pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Table<'s, D> {
-        self.step(self.rows.clone().filter(logic))
+        self.step("filter", Location::caller(), self.rows.clone().filter(logic))
     }
 
     /// All rows that `logic` gives for each row.
+    #[track_caller]
     pub fn flat_map<I: IntoIterator<Item: Row>>(
         &self,
         logic: impl Fn(D) -> I + 'static,
     ) -> Table<'s, I::Item> {
-        self.step(self.rows.clone().flat_map(logic))
+        self.step("flat_map", Location::caller(), self.rows.clone().flat_map(logic))
     }
 
     /// The rows of both tables; a row that is in both is there twice.
     #[must_use]
+    #[track_caller]
     pub fn union(&self, other: &Table<'s, D>) -> Table<'s, D> {
         let rows = self.rows.clone().concat(other.rows.clone());
+        self.flow.made(What::new("union", Location::caller()), &rows.inner);
         Table::new(&self.flow, rows, self.origin.or(&other.origin))
     }
 
@@ -139,16 +155,17 @@ impl<'s, D: Row> Table<'s, D> {
     #[must_use]
     #[track_caller]
     pub fn distinct(&self) -> Table<'s, D> {
-        let origin = Origin::at("distinct", Location::caller());
-        Table::new(&self.flow, self.rows.clone().distinct(), origin)
+        self.by("distinct", Location::caller(), self.rows.clone().distinct())
     }
 
     /// The table with a key that no two rows share.
     ///
     /// Where the table is served or written as a table of keys, two rows of one key end the job with an error that names the view or
     /// sink, the key and both rows; nothing of that tick is shown.
+    #[track_caller]
     pub fn unique_by<K: Row>(&self, key: impl Fn(&D) -> K + 'static) -> KeyedTable<'s, K, D> {
         let rows = self.rows.clone().map(move |row| (key(&row), row));
+        self.flow.made(What::new("unique_by", Location::caller()), &rows.inner);
         KeyedTable { unique: false, ..KeyedTable::new(&self.flow, rows, self.origin.clone()) }
     }
 
@@ -163,7 +180,7 @@ impl<'s, D: Row> Table<'s, D> {
         let rows = rows.reduce(move |key, rows, out| {
             out.extend(logic(key, rows).map(|value| (value, 1)));
         });
-        KeyedTable::new(&self.flow, rows, Origin::at("reduce", Location::caller()))
+        KeyedTable::by(&self.flow, "reduce", Location::caller(), rows)
     }
 
     /// The `k` first rows of each group in descending order of `score`; ties in ascending order of the row. Rows that come twice
@@ -189,7 +206,7 @@ impl<'s, D: Row> Table<'s, D> {
                 left -= taken;
             }
         });
-        Table::new(&self.flow, rows, Origin::at("top_k", Location::caller()))
+        self.by("top_k", Location::caller(), rows)
     }
 }
 
@@ -199,15 +216,28 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
         KeyedTable { flow: flow.clone(), rows, origin, unique: true }
     }
 
-    fn step<W: Row>(&self, rows: Rows<'s, (K, W)>) -> KeyedTable<'s, K, W> {
+    /// Rows that the operator `kind` made, with one row a key.
+    fn by(flow: &Flow<'s>, kind: &str, place: Place, rows: Rows<'s, (K, V)>) -> Self {
+        flow.made(What::new(kind, place), &rows.inner);
+        KeyedTable::new(flow, rows, Origin::at(kind, place))
+    }
+
+    /// Rows that a step made which only passes changes on.
+    fn step<W: Row>(
+        &self,
+        kind: &str,
+        place: Place,
+        rows: Rows<'s, (K, W)>,
+    ) -> KeyedTable<'s, K, W> {
+        self.flow.made(What::new(kind, place), &rows.inner);
         let unique = self.unique;
         KeyedTable { unique, ..KeyedTable::new(&self.flow, rows, self.origin.clone()) }
     }
 
     /// The rows, for `what`, with two rows of one key as an error that ends the job.
-    pub(crate) fn proven(&self, what: &str) -> Rows<'s, (K, V)> {
+    pub(crate) fn proven(&self, what: &str, place: Place) -> Rows<'s, (K, V)> {
         if !self.unique {
-            unique(&self.flow, &self.rows, format!("{what}, fed by {}", self.origin));
+            unique(&self.flow, &self.rows, format!("{what}, fed by {}", self.origin), place);
         }
         self.rows.clone()
     }
@@ -218,8 +248,10 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
     }
 
     /// The values without their keys.
+    #[track_caller]
     pub fn values(&self) -> Table<'s, V> {
         let rows = self.rows.clone().map(|(_, value)| value);
+        self.flow.made(What::new("values", Location::caller()), &rows.inner);
         Table::new(&self.flow, rows, self.origin.clone())
     }
 
@@ -229,26 +261,29 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
     }
 
     /// Each value replaced by what `logic` gives for key and value.
+    #[track_caller]
     pub fn map_values<W: Row>(&self, logic: impl Fn(&K, V) -> W + 'static) -> KeyedTable<'s, K, W> {
-        self.step(self.rows.clone().map(move |(key, value)| {
+        let rows = self.rows.clone().map(move |(key, value)| {
             let value = logic(&key, value);
             (key, value)
-        }))
+        });
+        self.step("map_values", Location::caller(), rows)
     }
 
     /// The rows for which `logic` is true.
     #[must_use]
+    #[track_caller]
     pub fn filter(&self, logic: impl Fn(&K, &V) -> bool + 'static) -> KeyedTable<'s, K, V> {
-        self.step(self.rows.clone().filter(move |(key, value)| logic(key, value)))
+        let rows = self.rows.clone().filter(move |(key, value)| logic(key, value));
+        self.step("filter", Location::caller(), rows)
     }
 
     /// For each key that is in both tables, both values.
     #[track_caller]
     pub fn join<W: Row>(&self, other: &KeyedTable<'s, K, W>) -> KeyedTable<'s, K, (V, W)> {
         let rows = self.rows.clone().join(other.rows.clone());
-        let origin = Origin::at("join", Location::caller());
         let unique = self.unique && other.unique;
-        KeyedTable { unique, ..KeyedTable::new(&self.flow, rows, origin) }
+        KeyedTable { unique, ..KeyedTable::by(&self.flow, "join", Location::caller(), rows) }
     }
 
     /// For each key of this table, its value and the other's value, if it has one.
@@ -264,9 +299,11 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
         // What matches is taken away by key, and must go once however many rows the other has there.
         let keys = if other.unique { keys } else { keys.distinct() };
         let single = self.rows.clone().antijoin(keys).map(|(key, value)| (key, (value, None)));
-        let origin = Origin::at("left_join", Location::caller());
         let unique = self.unique && other.unique;
-        KeyedTable { unique, ..KeyedTable::new(&self.flow, matched.concat(single), origin) }
+        KeyedTable {
+            unique,
+            ..KeyedTable::by(&self.flow, "left_join", Location::caller(), matched.concat(single))
+        }
     }
 
     /// For each row of this table, what `foreign` says is its key in `other`, joined with the value there.
@@ -280,8 +317,7 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
         let joined = rows.join_map(other.rows.clone(), |_, (key, value), with| {
             (key.clone(), (value.clone(), with.clone()))
         });
-        let origin = Origin::at("join_on", Location::caller());
         let unique = self.unique && other.unique;
-        KeyedTable { unique, ..KeyedTable::new(&self.flow, joined, origin) }
+        KeyedTable { unique, ..KeyedTable::by(&self.flow, "join_on", Location::caller(), joined) }
     }
 }

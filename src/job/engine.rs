@@ -13,6 +13,7 @@ mod running;
 pub(crate) use links::is_broken_exchange;
 pub use running::Running;
 
+use super::built::Listener;
 use super::pace::Bounds;
 use super::peers::{Order, Peers, Told};
 use super::setup::{Pacing, Size};
@@ -149,12 +150,14 @@ pub fn plan(
     let built = std::thread::Builder::new().name("plan".into()).spawn(move || {
         timely::execute_directly(move |worker| {
             let context = Rc::new(Context::dry(source_options, sink_options));
+            let listener = Listener::listen(worker);
             let next = worker.next_dataflow_index();
             worker.dataflow::<Tick, _, _>(|scope| {
                 build(&Flow::new(scope, Rc::clone(&context), probe::Handle::new()));
             });
+            let built = listener.built(worker, next);
             worker.drop_dataflow(next);
-            context.plan.take()
+            Plan { steps: context.sketch.take().steps(&built), ..context.plan.take() }
         })
     });
     let built =

@@ -103,6 +103,17 @@ pub(crate) enum Mode {
     Changelog,
 }
 
+impl Mode {
+    /// The mode's name in configuration and messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Mode::Append => "append",
+            Mode::Upsert => "upsert",
+            Mode::Changelog => "changelog",
+        }
+    }
+}
+
 /// A sink on one worker.
 pub(crate) struct SinkPort {
     /// The sink's name.

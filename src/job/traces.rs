@@ -1,8 +1,8 @@
 //! How many updates differential's traces hold, counted from what the traces themselves tell: batches that come, merges, drops. Off
-//! unless a test asks for it. This module alone knows differential's log.
+//! unless a test asks for it, or while a dataflow is only built to learn its plan. This module alone knows differential's log.
 
 use differential_dataflow::logging::{DifferentialEvent, DifferentialEventBuilder};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use timely::worker::Worker;
@@ -15,6 +15,7 @@ pub struct TraceMeter(Arc<Mutex<Counts>>);
 struct Counts {
     traces: BTreeMap<(usize, usize), isize>,
     waiting: BTreeMap<(usize, usize), isize>,
+    shares: BTreeMap<(usize, usize), isize>,
     most: isize,
 }
 
@@ -39,6 +40,14 @@ impl TraceMeter {
         let mut counts = self.lock();
         let now = counts.traces.values().sum();
         std::mem::replace(&mut counts.most, now)
+    }
+
+    /// The operators of worker 0 with a trace that somebody reads.
+    pub(crate) fn shared(&self) -> BTreeSet<usize> {
+        let counts = self.lock();
+        let shared =
+            counts.shares.iter().filter(|((worker, _), readers)| *worker == 0 && **readers > 0);
+        shared.map(|((_, operator), _)| *operator).collect()
     }
 
     /// Listens to the traces of a worker; before its dataflows are built.
@@ -71,7 +80,11 @@ impl TraceMeter {
                     *waiting += batcher.records_diff;
                     continue;
                 }
-                DifferentialEvent::MergeShortfall(_) | DifferentialEvent::TraceShare(_) => continue,
+                DifferentialEvent::TraceShare(share) => {
+                    *counts.shares.entry((worker, share.operator)).or_default() += share.diff;
+                    continue;
+                }
+                DifferentialEvent::MergeShortfall(_) => continue,
             };
             *counts.traces.entry((worker, operator)).or_default() += change;
         }

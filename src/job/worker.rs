@@ -104,6 +104,7 @@ impl Running {
             lanes: setup.start.lanes.clone(),
             writers: setup.size.workers,
             plan: RefCell::default(),
+            sketch: RefCell::default(),
             pulse: RefCell::default(),
             live_rows: RefCell::default(),
             late: RefCell::default(),

@@ -9,6 +9,7 @@
 
 use crate::error::Result;
 use crate::flow::context::Flow;
+use crate::flow::graph::What;
 use crate::flow::{KeptPlan, Rec};
 use crate::hash::Map;
 use crate::ids::{Diff, Tick};
@@ -199,6 +200,7 @@ pub(crate) fn keyed<'s, L: Logic>(
     input: StreamVec<'s, Tick, (L::Key, Rec<L::In>)>,
     logic: L,
 ) -> VecCollection<'s, Tick, (L::Key, L::Out), Diff> {
+    let what = What::new(&plan.operator, plan.place).named(&plan.uid).holds(1);
     let kept: Kept<'s, L::Key, L::State> = restore::keep(flow, plan);
     let context = Rc::clone(&flow.context);
     let name = format!("Keyed({})", kept.uid);
@@ -281,7 +283,9 @@ pub(crate) fn keyed<'s, L: Logic>(
             }
         }
     });
-    stream.probe_with(&flow.probe).as_collection()
+    let stream = stream.probe_with(&flow.probe);
+    flow.made(what, &stream);
+    stream.as_collection()
 }
 
 /// The next tick with something to do: the next stashed one, or the frontier.

@@ -5,7 +5,8 @@
 //! error before it lets go.
 
 use crate::error::{Error, Kind};
-use crate::flow::Flow;
+use crate::flow::graph::What;
+use crate::flow::{Flow, Place};
 use crate::hash::Map;
 use crate::ids::{Diff, Tick};
 use crate::operators::keyed::{frontier_of, place};
@@ -56,6 +57,7 @@ pub(crate) fn unique<'s, K: Row, V: Row>(
     flow: &Flow<'s>,
     rows: &VecCollection<'s, Tick, (K, V), Diff>,
     what: String,
+    place_in_code: Place,
 ) {
     let context = Rc::clone(&flow.context);
     let mut builder = OperatorBuilder::new(format!("Unique({what})"), flow.scope);
@@ -96,5 +98,6 @@ pub(crate) fn unique<'s, K: Row, V: Row>(
             }
         }
     });
-    stream.probe_with(&flow.probe);
+    let proof = stream.probe_with(&flow.probe);
+    flow.made(What::new("proof of unique keys", place_in_code).holds(1), &proof);
 }

@@ -8,6 +8,7 @@
 //!   pane goes, with one range tombstone; `late` gives the late records.
 
 use crate::flow::context::Flow;
+use crate::flow::graph::{What, port};
 use crate::flow::{KeptPlan, KeyedTable, Origin, Rec, Stream, UNKNOWN};
 use crate::ids::{Pos, Tick};
 use crate::job::failure::Failure;
@@ -292,6 +293,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
     aggregate: A,
 ) -> Windowed<'s, K, A::Out, D> {
     let origin = Origin::kept(&plan);
+    let what = What::new(&plan.operator, plan.place).named(&plan.uid).holds(1);
     let kept: Kept<'s, (i64, K), A::State> = restore::keep(flow, plan);
     let context = Rc::clone(&flow.context);
     let mut builder = OperatorBuilder::new(format!("Window({})", kept.uid), flow.scope);
@@ -391,11 +393,13 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
             }
         }
     });
-    let table = table_stream.probe_with(&flow.probe).as_collection();
+    let table = table_stream.probe_with(&flow.probe);
     let closed = closed_stream.probe_with(&flow.probe);
     let late = late_stream.probe_with(&flow.probe);
+    let outputs = [("table", port(&table)), ("closed", port(&closed)), ("late", port(&late))];
+    flow.made_all(what, &outputs);
     Windowed {
-        table: KeyedTable::new(flow, table, origin),
+        table: KeyedTable::new(flow, table.as_collection(), origin),
         // A window's rows come when the watermark has passed its end by the lateness: so far behind are they for what follows.
         closed: Stream::new(flow, closed, Rc::new(sources.delayed(lateness)), "closed windows"),
         late: Stream::new(flow, late, sources, "late records"),

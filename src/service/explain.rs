@@ -2,11 +2,12 @@
 
 use crate::config::connectors::{SinkConnector, SourceConnector};
 use crate::config::{Settings, show_duration};
-use crate::flow::Plan;
+use crate::flow::{Input, Plan, Step};
+use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Sources, kept state with what bounds it, views and sinks, one line each.
+/// Sources, the steps between, kept state with what bounds it, views and sinks.
 pub(super) fn text(name: &str, plan: &Plan, settings: &Settings) -> String {
     let workers = if settings.workers == 1 { "worker" } else { "workers" };
     let mut out =
@@ -24,12 +25,15 @@ pub(super) fn text(name: &str, plan: &Plan, settings: &Settings) -> String {
         line(format!("  {}: {}; {time}", source.name, from.unwrap_or_default()));
         line(format!("      row {}", source.schema));
     }
+    line("\nsteps, behind those that feed them (=> rows are exchanged between workers, -> they are not)".into());
+    for (number, step) in plan.steps.iter().enumerate() {
+        line(format!("  {:>2}  {}", number + 1, step_text(step)));
+    }
     heading(&mut line, "kept state", plan.kept.len());
     for kept in &plan.kept {
         line(format!("  {}: {}", kept.uid, kept.operator));
         line(format!("      bounded by {}", kept.bound));
         line(format!("      key {}, state {}", kept.key, kept.state));
-        line("      survives crashes; 1 exchange by key, 1 copy in memory".to_owned());
     }
     heading(&mut line, "views", plan.views.len());
     for view in &plan.views {
@@ -40,7 +44,6 @@ pub(super) fn text(name: &str, plan: &Plan, settings: &Settings) -> String {
         } else {
             format!("      row {}", decl.key)
         });
-        line("      1 exchange by key, 1 copy in memory".to_owned());
     }
     heading(&mut line, "sinks", plan.sinks.len());
     for sink in &plan.sinks {
@@ -53,6 +56,49 @@ pub(super) fn text(name: &str, plan: &Plan, settings: &Settings) -> String {
         line(format!("  {}: {connector}; {}, {lanes}", sink.name, sink.mode));
     }
     out
+}
+
+/// "3 closed => sink (append) visits; 1 copy (visits.rs:12)".
+fn step_text(step: &Step) -> String {
+    let mut text = String::new();
+    for of in [false, true] {
+        let inputs = step.inputs.iter().filter(|input| input.exchange == of);
+        let inputs: Vec<_> = inputs.map(output_text).collect();
+        if !inputs.is_empty() {
+            text += &format!("{} {} ", inputs.join(", "), if of { "=>" } else { "->" });
+        }
+    }
+    text += &step.kind;
+    if let Some(name) = &step.name {
+        text += &format!(" {name:?}");
+    }
+    text += &match step.copies {
+        0 => String::new(),
+        1 => "; 1 copy".to_owned(),
+        copies => format!("; {copies} copies"),
+    };
+    text + &format!(" ({}:{})", step.place.file(), step.place.line())
+}
+
+fn output_text(input: &Input) -> String {
+    let output = input.output.map(|output| format!(" {output}"));
+    format!("{}{}", input.step + 1, output.unwrap_or_default())
+}
+
+/// The steps for programs; inputs are numbers of steps, from 1 as in the text.
+pub(super) fn steps(plan: &Plan) -> Value {
+    let input = |input: &Input| json!({ "step": input.step + 1, "output": input.output, "exchange": input.exchange });
+    let step = |(number, step): (usize, &Step)| {
+        json!({
+            "step": number + 1,
+            "kind": step.kind,
+            "name": step.name,
+            "inputs": step.inputs.iter().map(input).collect::<Vec<_>>(),
+            "copies": step.copies,
+            "place": format!("{}:{}", step.place.file(), step.place.line()),
+        })
+    };
+    plan.steps.iter().enumerate().map(step).collect()
 }
 
 fn heading(line: &mut dyn FnMut(String), what: &str, count: usize) {

@@ -103,10 +103,10 @@ impl Runner for Program {
         run(self.build(name)?, name, settings)
     }
 
-    fn explain(&self, name: &str, settings: &Settings) -> Result<String> {
+    fn explain(&self, name: &str, settings: &Settings) -> Result<(String, serde_json::Value)> {
         let plan =
             engine::plan(self.build(name)?, source_options(settings)?, sink_options(settings))?;
-        Ok(explain::text(name, &plan, settings))
+        Ok((explain::text(name, &plan, settings), explain::steps(&plan)))
     }
 }
 

@@ -31,8 +31,9 @@ impl Runner for Fake {
         self.fails.map_or(Ok(()), |kind| Err(Error::new(kind, "it broke")))
     }
 
-    fn explain(&self, name: &str, settings: &Settings) -> Result<String> {
-        Ok(format!("{name} on {} workers\n\n", settings.workers))
+    fn explain(&self, name: &str, settings: &Settings) -> Result<(String, serde_json::Value)> {
+        let steps = serde_json::json!([{ "step": 1 }]);
+        Ok((format!("{name} on {} workers\n\n", settings.workers), steps))
     }
 }
 
@@ -207,6 +208,8 @@ fn config_check_shows_values_with_origins_and_warns() {
 fn explain_is_printed() {
     let seen = tidemark(&Fake::default(), &[], &["explain", "visits", "--workers", "2"]);
     assert_eq!(seen.out, "visits on 2 workers\n");
+    let seen = tidemark(&Fake::default(), &[], &["explain", "visits", "--workers", "2", "--json"]);
+    assert_eq!(seen.out, "{\"explain\":\"visits on 2 workers\",\"steps\":[{\"step\":1}]}\n");
 }
 
 #[test]

@@ -139,6 +139,8 @@ fn list_explain_and_check_need_no_broker() {
     assert_eq!((code, err.as_str()), (Some(0), ""));
     for part in [
         "events: Nexmark generator",
+        "2 => upsert \"sellers\"; 1 copy (dataflows/src/nexmark.rs:",
+        "3, 5 => join_on; 2 copies",
         "sellers: upsert",
         "bounded by one row for each key",
         "q3: GET /api/v1/views/q3",
