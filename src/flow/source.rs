@@ -10,7 +10,7 @@ use super::plan::{Place, SourcePlan};
 use super::tap::{Gates, Tap};
 use super::{Rec, Stream, UNKNOWN};
 use crate::error::{Error, Kind, Result};
-use crate::formats::{Csv, Decode, Json, Limits, Rejected, excerpt};
+use crate::formats::{Csv, Decode, Json, Limits, Reason, Rejected, excerpt};
 use crate::hash::{Set, chain_record};
 use crate::ids::{Inlet, Pos, Tick};
 use crate::job::ports::{Found, SourceTask};
@@ -138,7 +138,7 @@ impl<'s, D: Row> Source<'s, D> {
         let step = self.flow.fused(What::new("source", self.place).named(&self.name), Vec::new());
         let options = self.flow.context.source_options.get(&self.name).cloned().unwrap_or_default();
         let decode = self.decoder(&options);
-        let gates = Gates::default();
+        let gates: Rc<Gates> = Rc::default();
         let tap = Tap::new(&gates);
         let letters = (options.on_error == OnError::DeadLetter).then(|| {
             let (letters, stream) = self.flow.scope.new_input::<Rec<DeadLetter>>();
@@ -251,7 +251,7 @@ struct Driver<D: Row> {
     time: Option<(TimeOf<D>, i64)>,
     options: SourceOptions,
     tap: Rc<Tap<D>>,
-    gates: Gates,
+    gates: Rc<Gates>,
     letters: Option<Input_<DeadLetter>>,
     reader: Option<Box<dyn Reader>>,
     /// What it reads, for messages.
@@ -271,7 +271,7 @@ impl<D: Row> SourceTask for Driver<D> {
     }
 
     fn feeds(&self) -> bool {
-        !self.gates.borrow().is_empty()
+        !self.gates.is_empty()
     }
 
     fn open(&mut self, transport: &dyn Transport, waker: Waker) -> Result<()> {
@@ -401,11 +401,11 @@ impl<D: Row> SourceTask for Driver<D> {
 
 impl<D: Row> Driver<D> {
     fn flush(&self) {
-        self.gates.borrow().iter().for_each(|gate| gate.flush());
+        self.gates.for_each(|gate| gate.flush());
     }
 
     fn advance_to(&self, tick: Tick) {
-        self.gates.borrow().iter().for_each(|gate| gate.advance_to(tick));
+        self.gates.for_each(|gate| gate.advance_to(tick));
     }
 
     fn poll_inlet(&mut self, at: usize, budget: &mut Budget) -> Result<Polled> {
@@ -417,7 +417,7 @@ impl<D: Row> Driver<D> {
         let reader = self.reader.as_mut().expect("opened before it is polled");
         let (decode, source, floor) = (&self.decode, &self.source, self.floor);
         let (time, options, skips) = (self.time.as_ref(), &self.options, &self.skips);
-        let (tap, letters) = (&self.tap, &mut self.letters);
+        let (tap, gates, letters) = (&self.tap, &self.gates, &mut self.letters);
         let (allowed, mut taken) = (*budget, (0, 0));
         let polled = reader.poll(inlet.decl.inlet, inlet.limit, allowed, &mut |raw| {
             taken.0 += 1;
@@ -433,20 +433,27 @@ impl<D: Row> Driver<D> {
             inlet.next = raw.next;
             inlet.quiet_since = None;
             inlet.activity = Activity::Active;
-            let skipped = !skips.is_empty() && skips.contains(&(inlet.decl.partition.clone(), raw.offset));
-            let decoded = if skipped { Ok(None) } else { decode.decode(&raw) };
-            match decoded {
-                Ok(Some(row)) => {
-                    let at = time.map_or(UNKNOWN, |(time, _)| time(&row).micros());
-                    let stamp = match (time, inlet.event_time_max) {
-                        (Some((_, lag)), Some(max)) => max.saturating_sub(*lag).max(floor),
-                        _ => floor,
-                    };
+            if !skips.is_empty() && skips.contains(&(inlet.decl.partition.clone(), raw.offset)) {
+                return Ok(());
+            }
+            // The user's code runs here: reading the row, its event time, and the steps behind the source.
+            let taken_in = gates.record(|| {
+                let Some(row) = decode.decode(&raw)? else { return Ok(None) };
+                let at = time.map_or(UNKNOWN, |(time, _)| time(&row).micros());
+                let stamp = match (time, inlet.event_time_max) {
+                    (Some((_, lag)), Some(max)) => max.saturating_sub(*lag).max(floor),
+                    _ => floor,
+                };
+                let pos = Pos::new(inlet.decl.inlet, raw.offset);
+                tap.push(Rec { at, stamp, pos, row });
+                Ok(Some(at))
+            });
+            let panicked = |text: String| Err(Rejected::new(Reason::Panicked, text));
+            match taken_in.unwrap_or_else(panicked) {
+                Ok(Some(at)) => {
                     if time.is_some() {
                         inlet.event_time_max = Some(inlet.event_time_max.map_or(at, |max| max.max(at)));
                     }
-                    let pos = Pos::new(inlet.decl.inlet, raw.offset);
-                    tap.push(Rec { at, stamp, pos, row });
                     Ok(())
                 }
                 Ok(None) => Ok(()),

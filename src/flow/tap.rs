@@ -7,7 +7,9 @@
 
 use super::{Flow, Rec};
 use crate::ids::Tick;
-use std::cell::RefCell;
+use crate::job::panics;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::probe::Probe;
@@ -19,6 +21,8 @@ const CHUNK: usize = 1024;
 
 /// What the source's driver does with the inputs of its taps, whatever their types.
 pub(crate) trait Gate {
+    /// Takes back the rows of a record that did not get through all steps.
+    fn undo(&self, record: u64);
     /// Sends what waits.
     fn flush(&self);
     /// What is sent from now on belongs to `tick`.
@@ -26,31 +30,78 @@ pub(crate) trait Gate {
 }
 
 /// The inputs that a source feeds.
-pub(crate) type Gates = Rc<RefCell<Vec<Rc<dyn Gate>>>>;
+#[derive(Default)]
+pub(crate) struct Gates {
+    all: RefCell<Vec<Rc<dyn Gate>>>,
+    /// Which record goes through the steps, counted.
+    record: Cell<u64>,
+}
+
+impl Gates {
+    /// Lets a record through its steps, wholly or not at all: what `steps` has put into the inputs when it panics is taken back.
+    ///
+    /// # Errors
+    /// What the panic said.
+    pub(crate) fn record<T>(&self, steps: impl FnOnce() -> T) -> Result<T, String> {
+        let record = self.record.get() + 1;
+        self.record.set(record);
+        // What a step leaves behind in its own state when it panics is the user's; ours is taken back.
+        catch_unwind(AssertUnwindSafe(steps)).map_err(|panic| {
+            self.all.borrow().iter().for_each(|gate| gate.undo(record));
+            panics::told(panic.as_ref())
+        })
+    }
+
+    /// Whether nothing enters the dataflow.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.borrow().is_empty()
+    }
+
+    /// Acts on all of them.
+    pub(crate) fn for_each(&self, act: impl FnMut(&Rc<dyn Gate>)) {
+        self.all.borrow().iter().for_each(act);
+    }
+}
 
 /// An input of the dataflow.
 struct Outlet<P: Clone + 'static> {
     open: RefCell<Open<P>>,
+    gates: Rc<Gates>,
 }
 
 struct Open<P: Clone + 'static> {
     input: InputHandle<Tick, CapacityContainerBuilder<Vec<P>>>,
     chunk: Vec<P>,
+    /// The record whose rows came last, and where in the chunk they begin.
+    record: u64,
+    begin: usize,
 }
 
 impl<P: Clone + 'static> Outlet<P> {
     fn push(&self, row: P) {
-        let Open { input, chunk } = &mut *self.open.borrow_mut();
-        chunk.push(row);
-        if chunk.len() >= CHUNK {
-            input.send_batch(chunk);
+        let Open { input, chunk, record, begin } = &mut *self.open.borrow_mut();
+        let now = self.gates.record.get();
+        if *record != now {
+            // Between two records, so that the rows of one can be taken back.
+            if chunk.len() >= CHUNK {
+                input.send_batch(chunk);
+            }
+            (*record, *begin) = (now, chunk.len());
         }
+        chunk.push(row);
     }
 }
 
 impl<P: Clone + 'static> Gate for Outlet<P> {
+    fn undo(&self, record: u64) {
+        let open = &mut *self.open.borrow_mut();
+        if open.record == record {
+            open.chunk.truncate(open.begin);
+        }
+    }
+
     fn flush(&self) {
-        let Open { input, chunk } = &mut *self.open.borrow_mut();
+        let Open { input, chunk, .. } = &mut *self.open.borrow_mut();
         if !chunk.is_empty() {
             input.send_batch(chunk);
         }
@@ -69,12 +120,12 @@ type Taking<D> = Box<dyn Fn(Rec<D>)>;
 pub(crate) struct Tap<D: 'static> {
     borrowing: RefCell<Vec<Borrowing<D>>>,
     taking: RefCell<Option<Taking<D>>>,
-    gates: Gates,
+    gates: Rc<Gates>,
 }
 
 impl<D: Clone + 'static> Tap<D> {
     /// A tap with which nothing is done yet.
-    pub(crate) fn new(gates: &Gates) -> Rc<Tap<D>> {
+    pub(crate) fn new(gates: &Rc<Gates>) -> Rc<Tap<D>> {
         let (borrowing, taking) = (RefCell::default(), RefCell::default());
         Rc::new(Tap { borrowing, taking, gates: Rc::clone(gates) })
     }
@@ -138,8 +189,9 @@ impl<D: Clone + 'static> Tap<D> {
     ) -> StreamVec<'s, Tick, P> {
         let (input, stream) = flow.scope.new_input::<P>();
         let chunk = Vec::with_capacity(CHUNK);
-        let outlet = Rc::new(Outlet { open: RefCell::new(Open { input, chunk }) });
-        self.gates.borrow_mut().push(Rc::clone(&outlet) as Rc<dyn Gate>);
+        let open = RefCell::new(Open { input, chunk, record: 0, begin: 0 });
+        let outlet = Rc::new(Outlet { open, gates: Rc::clone(&self.gates) });
+        self.gates.all.borrow_mut().push(Rc::clone(&outlet) as Rc<dyn Gate>);
         self.take(move |rec| outlet.push(logic(rec)));
         stream.probe_with(&flow.probe)
     }

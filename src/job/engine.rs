@@ -15,6 +15,7 @@ pub use running::Running;
 
 use super::built::Listener;
 use super::pace::Bounds;
+use super::panics;
 use super::peers::{Order, Peers, Told};
 use super::setup::{Pacing, Size};
 use super::shared::Shared;
@@ -163,18 +164,12 @@ pub fn plan(
     let built =
         built.map_err(|e| Error::internal(format!("no thread to build the dataflow: {e}")))?;
     let plan = built.join().map_err(|panic| {
-        Error::config(format!("building the dataflow panicked: {}", panic_text(panic.as_ref())))
+        Error::config(format!("building the dataflow panicked: {}", panics::text(panic.as_ref())))
     })?;
     if plan.problems.is_empty() {
         return Ok(plan);
     }
     Err(Error::config(plan.problems.join("\n")))
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
 
 /// The transports of a plan's sources.

@@ -13,6 +13,7 @@ mod keeper;
 mod memory;
 pub(crate) mod observe;
 pub mod pace;
+pub(crate) mod panics;
 pub(crate) mod patience;
 pub(crate) mod peers;
 pub(crate) mod ports;

@@ -3,7 +3,6 @@
 use crate::cluster::{Limits, Members, Port, Secret};
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::job::engine::is_broken_exchange;
 use crate::job::setup::Size;
 
 /// How many workers and processes the job has, and which process this is.
@@ -31,7 +30,6 @@ pub(super) fn open(settings: &Settings, program: &str) -> Result<Option<Port>> {
         )
     })?;
     let secret = secret.reveal().map_err(|e| e.at("cluster.secret"))?;
-    hush();
     Port::open(Members {
         hosts: cluster.hosts.clone(),
         process: cluster.process,
@@ -47,21 +45,4 @@ pub(super) fn open(settings: &Settings, program: &str) -> Result<Option<Port>> {
         },
     })
     .map(Some)
-}
-
-/// A process that ends leaves panics in the threads that exchange rows with it, which only say so: the cause is told elsewhere.
-fn hush() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let thread = std::thread::current();
-        let exchange = ["timely:send-", "timely:recv-"];
-        let of_exchange =
-            exchange.iter().any(|name| thread.name().is_some_and(|n| n.starts_with(name)));
-        let text = panic.payload_as_str().unwrap_or_default();
-        if of_exchange || is_broken_exchange(text) {
-            tracing::debug!(text, "the exchange with another process ended");
-        } else {
-            before(panic);
-        }
-    }));
 }

@@ -16,6 +16,7 @@ use crate::job::engine::member::{self, Outsides};
 use crate::job::engine::{self, Options, Parts, Running};
 use crate::job::generation::change::OnChange;
 use crate::job::pace::Bounds;
+use crate::job::panics;
 use crate::job::patience::persist;
 use crate::job::peers::{Peers, Up};
 use crate::job::setup::Pacing;
@@ -296,6 +297,7 @@ fn http_settings(settings: &Settings) -> Result<HttpSettings> {
 }
 
 fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
+    panics::install();
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }

@@ -220,7 +220,7 @@ fn check(build: Build, input: &[Input], runs: &[Run]) {
     for run in runs {
         let outcome = catch_unwind(AssertUnwindSafe(|| execute(build, input, *run)));
         let outcome = outcome.unwrap_or_else(|panic| {
-            panic!("with {run}: {}", crate::job::engine::panic_text(panic.as_ref()))
+            panic!("with {run}: {}", crate::job::panics::text(panic.as_ref()))
         });
         let Some((other, expected)) = &first else {
             first = Some((*run, outcome));

@@ -15,7 +15,7 @@ fn heard<D: Clone + 'static>(tap: &Tap<D>) -> Rc<RefCell<Vec<Rec<D>>>> {
 
 #[test]
 fn every_step_gets_every_row_with_its_stamps() {
-    let tap: Rc<Tap<u64>> = Tap::new(&Gates::default());
+    let tap: Rc<Tap<u64>> = Tap::new(&Rc::default());
     let (first, second) = (heard(&tap), heard(&tap));
     let even = heard(&tap.filter(|n| n % 2 == 0));
     let twice = tap.flat_map(|n| [*n, *n + 10]);
@@ -37,7 +37,7 @@ fn a_row_with_one_taker_is_not_copied() {
             panic!("copied");
         }
     }
-    let tap: Rc<Tap<Guarded>> = Tap::new(&Gates::default());
+    let tap: Rc<Tap<Guarded>> = Tap::new(&Rc::default());
     let seen = tap.flat_map(|row| [Rc::strong_count(&row.0)]);
     let (seen, kept) = (heard(&seen), heard(&tap.filter(|_| true)));
     tap.push(rec(Guarded(Rc::new(()))));

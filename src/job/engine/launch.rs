@@ -8,11 +8,11 @@ use super::super::setup::{Board, Idle, JobEvent, Lead, Pacing, Setup, Start, Wak
 use super::super::shared::Shared;
 use super::super::upgrade::{self, Begins};
 use super::super::writers::{self, SinkHand, SinkThread, reached};
-use super::super::{discovery, worker};
+use super::super::{discovery, panics, worker};
 use super::lead::Claimed;
 use super::links::{self, Cluster};
 use super::restored::{Found, Restored, discover_first};
-use super::{Options, Running, Transports, panic_text};
+use super::{Options, Running, Transports};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Build, Plan};
 use crate::hash::Map;
@@ -417,7 +417,7 @@ fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<Worker
             worker::run(worker, &setup, inbox);
         }));
         if let Err(panic) = caught {
-            let text = panic_text(panic.as_ref());
+            let text = panics::told(panic.as_ref());
             let error = if several && links::is_broken_exchange(&text) {
                 links::cause(
                     &setup,

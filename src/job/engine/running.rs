@@ -1,12 +1,12 @@
 //! A generation that runs, as whoever started it holds it.
 
 use super::super::keeper::Keeper;
+use super::super::panics;
 use super::super::peers::Report;
 use super::super::setup::{JobEvent, Setup};
 use super::super::shared::Shared;
 use super::super::writers::SinkThread;
 use super::links::Cluster;
-use super::panic_text;
 use crate::error::{Error, Kind, Result};
 use crate::ids::Tick;
 use crate::state::persister::Persister;
@@ -126,7 +126,7 @@ impl Running {
             Ok(outcomes) => outcomes,
             // A connection broke at the end: what that means the link has told, or means nothing any more.
             Err(panic) => {
-                let panic = panic_text(panic.as_ref());
+                let panic = panics::text(panic.as_ref());
                 tracing::debug!(panic, "a thread between the processes ended");
                 Vec::new()
             }
