@@ -19,6 +19,7 @@ pub(crate) mod peers;
 pub(crate) mod ports;
 pub mod setup;
 pub mod shared;
+pub(crate) mod slow;
 pub mod traces;
 pub(crate) mod upgrade;
 pub(crate) mod worker;

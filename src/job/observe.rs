@@ -11,7 +11,7 @@ use super::writers::SinkHand;
 use crate::ids::{Inlet, Tick};
 use crate::telemetry::holding::{ClockHeld, Facts, WatermarkHeld, holding};
 use crate::telemetry::registry::{Counter, Gauge, Histogram, Registry, SECONDS};
-use crate::telemetry::status::{Replay, SinkStatus, State, WatermarkStatus};
+use crate::telemetry::status::{Replay, SinkStatus, SlowWorker, State, WatermarkStatus};
 use crate::ticks::record::{Activity, TickRecord};
 use crate::time::clock;
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub(crate) struct Observer {
     latency: Histogram,
     sources: Mutex<BTreeMap<String, (Counter, Counter)>>,
     sizes: Mutex<Sizes>,
+    /// By process.
+    slow: Mutex<BTreeMap<usize, Vec<SlowWorker>>>,
     snapshot_seconds: Histogram,
     snapshot_bytes: Gauge,
 }
@@ -75,6 +77,7 @@ impl Observer {
             ),
             sources: Mutex::default(),
             sizes: Mutex::default(),
+            slow: Mutex::default(),
             snapshot_seconds: registry.histogram(
                 "snapshot_duration_seconds",
                 "From the moment that all of a snapshot was there to be written until it was in the store.",
@@ -206,6 +209,14 @@ impl Observer {
     pub(crate) fn worker(&self, facts: &WorkerFacts) {
         self.lock().lags.extend(facts.lags.iter().copied());
         self.sizes().worker(self.shared.registry(), facts);
+    }
+
+    /// The workers of a process that do not come round now.
+    pub(crate) fn slow(&self, process: usize, workers: Vec<SlowWorker>) {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        slow.insert(process, workers);
+        let all = slow.values().flatten().cloned().collect();
+        self.shared.update(|status| status.slow = all);
     }
 
     /// The largest kept states and views, for a message.

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hash::Map;
 use crate::ids::{Generation, Inlet, Nonce, Tick};
 use crate::state::persister::Part;
+use crate::telemetry::status::SlowWorker;
 use crate::ticks::record::Image;
 use crate::views::index::Size;
 use crate::views::remote::{Answer, Question};
@@ -55,6 +56,8 @@ pub(crate) enum Report {
     Answer(u64, Answer),
     /// What one of its workers has and has done.
     Facts(WorkerFacts),
+    /// Its workers that do not come round now.
+    Slow(Vec<SlowWorker>),
     /// It was told to end the job cleanly.
     Stop,
     /// It can't go on.

@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::pace::Bounds;
 use super::peers::{Line, Report};
 use super::shared::Ordered;
+use super::slow::Rounds;
 use super::upgrade::Begins;
 use super::writers::SinkHand;
 use crate::flow::{Build, SinkOptions, SourceOptions};
@@ -217,6 +218,7 @@ pub(crate) struct Setup {
     pub(crate) wall: Arc<dyn Wall>,
     pub(crate) wake: Wake,
     pub(crate) idle: Idle,
+    pub(crate) rounds: Rounds,
     pub(crate) observer: Arc<super::observe::Observer>,
 }
 

@@ -166,6 +166,10 @@ impl Shared {
     pub fn status(&self) -> Status {
         let mut status = self.lock().clone();
         status.tick = self.released.now();
+        if let Some(slow) = status.slow.first() {
+            // Worker 0 may be one of them, and then tells nothing newer.
+            status.holding = slow.to_string();
+        }
         status
     }
 

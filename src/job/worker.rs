@@ -189,6 +189,7 @@ impl Running {
 
     fn run(&mut self, worker: &mut Worker) -> Result<()> {
         while !self.setup.is_over() {
+            self.setup.rounds.round(self.local, self.complete + 1);
             let mut busy = false;
             if let Some(coordinator) = &mut self.coordinator {
                 busy |= coordinator.step(&mut self.control, self.complete, self.released)?;

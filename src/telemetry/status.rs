@@ -52,6 +52,34 @@ pub struct SinkStatus {
     pub commit_ms: Option<u64>,
 }
 
+/// A worker that does not come round.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowWorker {
+    /// Its number, over all processes.
+    pub worker: usize,
+    /// The tick that is not done on it.
+    pub tick: Tick,
+    /// For how long.
+    pub seconds: u64,
+    /// Whether the store takes no more changes at present, which holds workers up; else it is in the user's code.
+    pub waits_for_store: bool,
+}
+
+impl std::fmt::Display for SlowWorker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let SlowWorker { worker, tick, seconds, waits_for_store } = self;
+        let why = if *waits_for_store {
+            "the store takes no more changes of state"
+        } else {
+            "a step of the dataflow does not end"
+        };
+        write!(
+            f,
+            "worker {worker} has been in tick {tick} for {seconds} s: {why}; the job waits for it"
+        )
+    }
+}
+
 /// The job as a whole. Fields may be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -89,6 +117,8 @@ pub struct Status {
     pub error: Option<String>,
     /// What holds the job up ([`crate::telemetry::holding`]); empty if nothing does.
     pub holding: String,
+    /// Workers that do not come round at present.
+    pub slow: Vec<SlowWorker>,
 }
 
 /// Whether the job answers queries.

@@ -30,6 +30,8 @@ pub struct Launch {
     pub settings: Vec<(String, String)>,
     /// Further arguments, as they are.
     pub arguments: Vec<String>,
+    /// The program, if it is not the one under test: one of `dataflows/examples/`.
+    pub program: Option<PathBuf>,
     /// Variables of the environment.
     pub environment: Vec<(String, String)>,
 }
@@ -113,6 +115,19 @@ pub fn binary() -> Result<PathBuf> {
     Err(Failure(format!("{BINARY_VARIABLE} names {}, which is no file", path.display())))
 }
 
+/// The path of an example of `dataflows/`, which the test command builds beside the binary under test.
+///
+/// # Errors
+/// If it is not there.
+pub fn example(name: &str) -> Result<PathBuf> {
+    let path = binary()?.with_file_name("examples").join(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let place = path.display();
+    Err(Failure(format!("{place} is no file: `cargo build -p dataflows --examples` makes it")))
+}
+
 impl Engine {
     /// Starts the engine and returns at once; [`Engine::wait_for`] tells when it has come how far.
     ///
@@ -120,7 +135,7 @@ impl Engine {
     /// If the binary is missing or can't be started.
     pub fn launch(launch: &Launch) -> Result<Engine> {
         let http = if launch.http == 0 { free_port()? } else { launch.http };
-        Engine::start(&launch.arguments(http), &launch.environment, http)
+        Engine::start(launch, &launch.arguments(http), http)
     }
 
     /// Starts the binary with just these arguments: other commands than `run`.
@@ -129,7 +144,7 @@ impl Engine {
     /// As [`Engine::launch`].
     pub fn command(arguments: &[&str]) -> Result<Engine> {
         let arguments: Vec<_> = arguments.iter().map(|&a| a.to_owned()).collect();
-        Engine::start(&arguments, &[], 0)
+        Engine::start(&Launch::default(), &arguments, 0)
     }
 
     /// Runs the processes of `launch` under `tidemark cluster`.
@@ -141,15 +156,15 @@ impl Engine {
         let mut arguments = launch.arguments(http);
         arguments[0] = "cluster".to_owned();
         arguments.extend(["--processes".to_owned(), processes.to_string()]);
-        Engine::start(&arguments, &launch.environment, http)
+        Engine::start(launch, &arguments, http)
     }
 
-    fn start(arguments: &[String], environment: &[(String, String)], http: u16) -> Result<Engine> {
-        let mut command = Command::new(binary()?);
+    fn start(launch: &Launch, arguments: &[String], http: u16) -> Result<Engine> {
+        let mut command = Command::new(launch.program.clone().map_or_else(binary, Ok)?);
         command
             .args(arguments)
             .env("NO_COLOR", "1")
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

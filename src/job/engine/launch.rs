@@ -6,6 +6,7 @@ use super::super::observe::Observer;
 use super::super::peers::{Begin, Line, Peers, Report, Up};
 use super::super::setup::{Board, Idle, JobEvent, Lead, Pacing, Setup, Start, Wake};
 use super::super::shared::Shared;
+use super::super::slow::{self, Rounds};
 use super::super::upgrade::{self, Begins};
 use super::super::writers::{self, SinkHand, SinkThread, reached};
 use super::super::{discovery, panics, worker};
@@ -356,6 +357,7 @@ impl Launch<'_> {
             wall,
             wake: ways.wake.clone(),
             idle: Idle::new(size.workers),
+            rounds: Rounds::new(size.workers),
             observer: Arc::clone(&ways.observer),
         })
     }
@@ -400,6 +402,7 @@ fn log_thread(
 
 /// Starts the workers of this process; `sockets` lead to the other ones, by process, and are empty if there are none.
 fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<WorkerGuards<()>> {
+    slow::watch(setup);
     let mut config = WorkerConfig::default();
     differential_dataflow::configure(
         &mut config,

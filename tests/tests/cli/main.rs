@@ -12,6 +12,7 @@ mod own_crate;
 mod rejected;
 mod stored;
 mod ticklog;
+mod troubled;
 
 use serde_json::Value as Json;
 use std::path::Path;

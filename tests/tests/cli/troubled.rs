@@ -1,0 +1,99 @@
+//! The user's code is in trouble: slow, or panicking. `dataflows/examples/troubled.rs` does as its input says.
+
+use crate::{LONG, ask, until, written};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use tidemark_tests::engine::{Engine, Launch, example};
+use tidemark_tests::process::Signal;
+
+fn troubled(root: &Path, workers: usize) -> Launch {
+    let launch = Launch::new("troubled", workers, &root.join("state"))
+        .set("source.orders.path", root.join("in").display())
+        .set("source.orders.follow", true)
+        .set("sink.taken.path", root.join("out").display());
+    Launch { program: Some(example("troubled").unwrap()), ..launch }
+}
+
+/// Appends orders to a file of the input, each with what it has beside its number.
+fn order(root: &Path, file: &str, orders: &[(u64, &str)]) {
+    fs::create_dir_all(root.join("in")).unwrap();
+    let path = root.join("in").join(file);
+    let mut text = fs::read_to_string(&path).unwrap_or_default();
+    for (number, more) in orders {
+        writeln!(text, "{{\"number\":{number}{more}}}").unwrap();
+    }
+    fs::write(path, text).unwrap();
+}
+
+fn taken(root: &Path, count: usize) {
+    until("the rows", || {
+        let found = written(&root.join("out")).len();
+        if found == count { Ok(()) } else { Err(format!("{found} of {count} rows")) }
+    });
+}
+
+/// Far beyond the limit of heartbeats a step sleeps: no generation ends, and the worker and its tick are named.
+#[test]
+fn a_slow_tick_is_named_and_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    order(root, "a.jsonl", &[(1, "")]);
+    order(root, "b.jsonl", &[(2, "")]);
+    let launch = troubled(root, 1).set("cluster.heartbeat_limit", "500ms");
+    let mut cluster = Engine::launch_cluster(&launch, 2).unwrap();
+    taken(root, 2);
+    let seconds = std::env::var("TROUBLED_SECONDS").unwrap_or_else(|_| "12".to_owned());
+    // A file of its own: its partition is read by the second process.
+    let before = ask(&cluster, "/api/v1/job");
+    order(root, "b.jsonl", &[(3, &format!(",\"sleep\":{seconds}")), (4, "")]);
+    let slow = until("the status names the slow worker", || {
+        let job = ask(&cluster, "/api/v1/job");
+        let slow = job["slow"][0].clone();
+        if slow["seconds"].as_u64() >= Some(5) { Ok(job) } else { Err(job.to_string()) }
+    });
+    assert_eq!(slow["slow"][0]["worker"], 1, "{slow}");
+    assert_eq!(slow["slow"][0]["waits_for_store"], false, "{slow}");
+    let tick = slow["slow"][0]["tick"].as_u64().unwrap();
+    assert!(tick > before["tick"].as_u64().unwrap(), "{slow} after {before}");
+    let holding = slow["holding"].as_str().unwrap();
+    assert!(holding.contains(&format!("worker 1 has been in tick {tick} for ")), "{holding}");
+    let told = format!("process 1: ");
+    let line = cluster.wait_for("a step of the dataflow does not end", LONG).unwrap();
+    assert!(line.starts_with(&told) && line.contains(&format!("in tick {tick} ")), "{line}");
+    taken(root, 4);
+    cluster.wait_for("worker 1 has come round again", LONG).unwrap();
+    until("nobody is slow", || {
+        let job = ask(&cluster, "/api/v1/job");
+        if job["slow"].as_array().unwrap().is_empty() { Ok(()) } else { Err(job.to_string()) }
+    });
+    let after = ask(&cluster, "/api/v1/job");
+    assert_eq!(after["generation"], before["generation"]);
+    cluster.signal(Signal::Int).unwrap();
+    assert_eq!(cluster.wait(LONG).unwrap().code(), Some(0), "{}", cluster.stderr().tail(20));
+}
+
+/// A panic on a record is the record's matter: it is named, and no start is tried that would meet it again.
+#[test]
+fn a_panic_on_a_record_names_it_and_ends_the_cluster_with_its_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    order(root, "a.jsonl", &[(1, ""), (2, ",\"panic\":true"), (3, "")]);
+    let mut cluster = Engine::launch_cluster(&troubled(root, 1), 2).unwrap();
+    let status = cluster.wait(LONG).unwrap();
+    let log = cluster.stderr().since(0).join("\n");
+    assert_eq!(status.code(), Some(4), "{log}");
+    for part in [
+        "source orders, partition a.jsonl, offset 13",
+        "panicked",
+        "order 2 can not be taken (dataflows/examples/troubled.rs:",
+    ] {
+        assert!(log.contains(part), "no {part:?} in {log}");
+    }
+    assert!(!log.contains("stack backtrace"), "told once, not by the runtime too: {log}");
+    // With `skip` the others go through.
+    let launch = troubled(root, 2).set("source.orders.on_error", "skip").set("log.kind", "store");
+    let mut engine = Engine::launch(&launch).unwrap();
+    taken(root, 2);
+    assert_eq!(engine.terminate(LONG).unwrap().code(), Some(0));
+}
