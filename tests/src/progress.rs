@@ -35,6 +35,35 @@ pub fn topic(job: &str, sink: &str) -> String {
     format!("{job}.{sink}.progress")
 }
 
+/// A record of a progress topic: who committed it, and whether it is only a mark.
+fn author(record: &Record) -> Result<(u64, bool)> {
+    let json: serde_json::Value = serde_json::from_str(record.text()?)?;
+    let generation = json.get("generation").and_then(serde_json::Value::as_u64);
+    let generation = generation.ok_or_else(|| Failure(format!("{json} has no generation")))?;
+    Ok((generation, json.get("kind").and_then(|kind| kind.as_str()) != Some("progress")))
+}
+
+/// The number of lanes taken over by a generation after the first one.
+///
+/// # Errors
+/// If in some lane anything of an older generation follows the first record of a newer one: that is its mark, the fence.
+pub fn nothing_behind_a_fence(client: &Client, job: &str, sinks: &[&str]) -> Result<usize> {
+    let mut marks = 0;
+    for sink in sinks {
+        let mut newest: BTreeMap<i32, u64> = BTreeMap::new();
+        for record in client.read_committed(&topic(job, sink))? {
+            let (generation, mark) = author(&record)?;
+            let before = newest.insert(record.partition, generation).unwrap_or(0);
+            let place = format!("{}/{}@{}", record.topic, record.partition, record.offset);
+            if generation < before {
+                return Err(Failure(format!("{place}: generation {generation} after {before}")));
+            }
+            marks += usize::from(mark && generation > 1);
+        }
+    }
+    Ok(marks)
+}
+
 impl Progress {
     /// What a record of a progress topic says; `None` for marks and kinds that are not known.
     ///

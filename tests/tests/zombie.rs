@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tidemark_oracle::{Output, Rules};
 use tidemark_tests::broker::Broker;
-use tidemark_tests::client::{Client, Record};
 use tidemark_tests::clock::{Deadline, now};
 use tidemark_tests::engine::{Engine, Launch};
 use tidemark_tests::process::Signal;
@@ -39,32 +38,6 @@ fn launch(stage: &Stage, workers: usize) -> Launch {
     Output::ALL.into_iter().fold(launch, |launch, output| {
         launch.set(&format!("sink.{}.transaction_time_max", output.sink()), &timeout)
     })
-}
-
-/// A record of a progress topic: who committed it, and whether it is only a mark.
-fn author(record: &Record) -> Result<(u64, bool)> {
-    let json: serde_json::Value = serde_json::from_str(record.text()?)?;
-    let generation = json.get("generation").and_then(serde_json::Value::as_u64);
-    let generation = generation.ok_or_else(|| Failure(format!("{json} has no generation")))?;
-    Ok((generation, json.get("kind").and_then(|kind| kind.as_str()) != Some("progress")))
-}
-
-/// In each lane nothing of an older generation follows the first record of a newer one: that is its mark, the fence.
-fn nothing_behind_a_fence(client: &Client) -> Result<usize> {
-    let mut marks = 0;
-    for output in Output::ALL {
-        let mut newest: BTreeMap<i32, u64> = BTreeMap::new();
-        for record in client.read_committed(&progress::topic(DATAFLOW, output.sink()))? {
-            let (generation, mark) = author(&record)?;
-            let before = newest.insert(record.partition, generation).unwrap_or(0);
-            let place = format!("{}/{}@{}", record.topic, record.partition, record.offset);
-            if generation < before {
-                return Err(Failure(format!("{place}: generation {generation} after {before}")));
-            }
-            marks += usize::from(mark && generation > 1);
-        }
-    }
-    Ok(marks)
 }
 
 #[test]
@@ -106,7 +79,8 @@ fn a_leader_that_was_halted_while_another_took_over_harms_nothing_and_says_why_i
     stage.finish_input(LONG)?;
     assert!(new.terminate(LONG)?.success());
     say(&stage.compare(20, LONG)?.to_string());
-    let marks = nothing_behind_a_fence(&stage.client)?;
+    let marks =
+        progress::nothing_behind_a_fence(&stage.client, DATAFLOW, &Output::ALL.map(Output::sink))?;
     assert!(marks > 0, "no lane was fenced");
 
     // Every answer of the old leader is of a tick that counts, as it was counted.
