@@ -67,6 +67,8 @@ pub(crate) struct Coordinator {
     acting: Vec<(Tick, Reply)>,
     /// Savepoints by name whose snapshot does not exist yet.
     savepoints: BTreeMap<String, Vec<Reply>>,
+    /// Those whose snapshot exists while a sink does not have all of its tick yet: none of them is a place to begin from so far.
+    kept: Vec<(Done, Reply)>,
     manual: VecDeque<ManualTick>,
     /// Manual pacing: how many ticks may be opened and not composed.
     manual_open: u64,
@@ -119,6 +121,7 @@ impl Coordinator {
             waiting: VecDeque::new(),
             acting: Vec::new(),
             savepoints: BTreeMap::new(),
+            kept: Vec::new(),
             manual: VecDeque::new(),
             manual_open: 1,
             stop: Stop::default(),
@@ -165,9 +168,7 @@ impl Coordinator {
             busy = true;
         }
         busy |= self.open_next(control, complete, released)?;
-        for (tick, reply) in self.acting.extract_if(.., |(tick, _)| *tick <= released) {
-            answer(reply, tick, None);
-        }
+        self.answer(released);
         self.finish_stop(released);
         let (inlets, sinks) = (&self.inlets, &self.setup.sinks);
         self.setup.observer.show(self.opened, self.counted, inlets, &self.decided, sinks);
@@ -239,9 +240,9 @@ impl Coordinator {
                 }
                 self.stop.kept |= self.stop.tick == Some(snapshot.tick);
                 let name = snapshot.savepoint.as_deref().unwrap_or_default();
-                for reply in self.savepoints.remove(name).unwrap_or_default() {
-                    answer(reply, snapshot.tick, Some(snapshot.manifest.clone()));
-                }
+                let done = Done { tick: snapshot.tick, manifest: Some(snapshot.manifest.clone()) };
+                let replies = self.savepoints.remove(name).unwrap_or_default().into_iter();
+                self.kept.extend(replies.map(|reply| (done.clone(), reply)));
             }
             Record::Open(_) | Record::Drop(_) | Record::State(_) => {}
         }
@@ -559,6 +560,21 @@ impl Coordinator {
         true
     }
 
+    /// Answers what has come to its end. A savepoint's answer also says that the sinks hold everything up to its tick.
+    fn answer(&mut self, released: Tick) {
+        for (tick, reply) in self.acting.extract_if(.., |(tick, _)| *tick <= released) {
+            answer(reply, Done { tick, manifest: None });
+        }
+        if self.kept.is_empty() {
+            return;
+        }
+        let committed = self.setup.sinks.values().map(|sink| sink.committed()).min();
+        let through = committed.unwrap_or(released).min(released);
+        for (done, reply) in self.kept.extract_if(.., |(done, _)| done.tick <= through) {
+            answer(reply, done);
+        }
+    }
+
     /// Ends the generation once the stop tick is kept and every sink has it.
     fn finish_stop(&mut self, released: Tick) {
         let (Some(tick), Some(since)) = (self.stop.tick, self.stop.since) else { return };
@@ -566,7 +582,7 @@ impl Coordinator {
         self.next_due = Duration::from_millis(2);
         if released >= tick && self.stop.kept && committed {
             for reply in self.stop.replies.drain(..) {
-                answer(reply, tick, None);
+                answer(reply, Done { tick, manifest: None });
             }
             self.setup.ended.store(true, Ordering::Release);
             self.setup.wake.all();
@@ -591,7 +607,7 @@ fn changes(decision: &Decision, ranges: &[Range]) -> bool {
         || decision.commands.iter().any(acts)
 }
 
-fn answer(reply: Reply, tick: Tick, manifest: Option<String>) {
+fn answer(reply: Reply, done: Done) {
     // Whoever asked may be gone.
-    let _ = reply.send(Ok(Done { tick, manifest }));
+    let _ = reply.send(Ok(done));
 }

@@ -32,8 +32,9 @@ pub struct Done {
     pub manifest: Option<String>,
 }
 
-/// A command on its way to worker 0. `reply` is used once the tick at which the command took effect is known to count (and the
-/// snapshot's record too, for a savepoint): never at the decision, which a crash may still take back.
+/// A command on its way to worker 0. `reply` is used once the tick at which the command took effect is known to count: never at the
+/// decision, which a crash may still take back. Of a savepoint and a stop the snapshot's record counts then too, and every sink has
+/// committed the tick.
 #[derive(Debug)]
 pub struct Ordered {
     /// What is to be done. A savepoint's `id` recognises a repeated request.

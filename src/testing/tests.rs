@@ -7,11 +7,15 @@ mod upgrade;
 use super::{Ends, Job, laws};
 use crate::flow::endpoint::kafka;
 use crate::flow::{Flow, Lag};
+use crate::ids::Lane;
 use crate::operators::aggregate::{average, count, first_by, last_by, max, min, sum};
 use crate::operators::window::{hopping, tumbling};
+use crate::sinks::memory::Fault;
 use crate::testing::laws::Input;
+use crate::ticks::record::Command;
 use crate::{EventTime, Row};
 use std::time::Duration;
+use tokio::sync::oneshot::error::TryRecvError;
 
 #[derive(Row)]
 struct Click {
@@ -137,6 +141,27 @@ fn ticks_are_opened_while_others_are_on_their_way() {
         job.ticks_to(ends, 4, false);
     });
     assert!(together.is_empty(), "all were opened before the second was read: {together:?}");
+}
+
+/// Else a stop right after the answer would leave rows behind the savepoint, and a start would begin at an older snapshot.
+#[test]
+fn a_savepoint_is_answered_when_every_sink_has_its_tick() {
+    let mut job = Job::new(everything);
+    job.push("clicks", [click(1, "a", 1)]).tick();
+    job.target("joined").fail_next(std::iter::repeat_n(Fault::Refused, 10_000));
+    let (name, id) = ("before".to_owned(), "1".to_owned());
+    let mut reply = job.order(Command::Savepoint { name, id });
+    let tick = job.push("clicks", [click(2, "b", 2)]).snapshot_only();
+    // Worker 0 answers this after the step in which it learned that the snapshot exists.
+    job.table("joined");
+    assert_eq!(reply.try_recv(), Err(TryRecvError::Empty), "a sink does not have the tick");
+    job.target("joined").heal();
+    let done = reply.blocking_recv().expect("it is answered").expect("it succeeds");
+    assert_eq!((done.tick, done.manifest.is_some()), (tick, true));
+    let progress = job.target("joined").progress(Lane(0)).expect("the sink has written");
+    assert!(progress.tick >= tick, "{} < {tick}", progress.tick);
+    job.restart(1);
+    assert_eq!(job.restored(), tick, "the next start begins there");
 }
 
 #[test]
