@@ -7,14 +7,14 @@ use crate::ids::{Lane, Tick};
 use crate::job::engine::{self, Connectors, OpenedSink, Options, Parts, Running};
 use crate::job::pace::Bounds;
 use crate::job::setup::{JobEvent, ManualTick, Pacing, Size};
-use crate::job::shared::{Done, Shared};
+use crate::job::shared::Shared;
 use crate::sinks::Writer;
 use crate::sinks::memory::MemoryTarget;
 use crate::sources::memory::MemoryTopic;
 use crate::sources::{Budget, Transport};
 use crate::state::store::Store;
 use crate::ticks::log::memory::MemoryLog;
-use crate::ticks::record::{Command, Record, SinkDecl};
+use crate::ticks::record::{Record, SinkDecl};
 use crate::time::EventTime;
 use crate::time::clock::{self, Wall};
 use crate::views::follow::FollowLimits;
@@ -25,7 +25,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// What a tick reads up to: (source, partition, next offset).
 pub type Ends = Vec<(String, String, u64)>;
@@ -434,11 +433,16 @@ impl Job {
     }
 
     /// Gives the running job a command, as HTTP does; it acts at the next tick.
-    pub(crate) fn order(&mut self, command: Command) -> oneshot::Receiver<Result<Done>> {
+    #[cfg(test)]
+    pub(crate) fn order(
+        &mut self,
+        command: crate::ticks::record::Command,
+    ) -> tokio::sync::oneshot::Receiver<Result<crate::job::shared::Done>> {
         self.running().shared().order(command).expect("it leads and few commands wait")
     }
 
     /// One tick with a snapshot, which its sinks may not be able to commit; returns once it is released and the snapshot exists.
+    #[cfg(test)]
     pub(crate) fn snapshot_only(&mut self) -> Tick {
         let (_, tick) = self.begin(vec![self.ends()], 1, true);
         self.wait("the snapshot exists", |running| {
