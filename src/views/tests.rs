@@ -7,6 +7,7 @@ use super::follow::{FollowLimits, Follows, Subscription};
 use super::kind::Ask;
 use super::router::At;
 use crate::ids::{Generation, Tick};
+use futures_util::FutureExt;
 use std::time::Duration;
 
 const G: Generation = Generation(3);
@@ -96,14 +97,14 @@ async fn a_query_waits_for_the_slowest_worker() {
     job.set(1, &[(1, Some(1)), (2, Some(2))], &[0]);
     job.release(1);
     let router = job.shared.router().clone();
-    let query = tokio::spawn(async move { router.query("visits", &all(9), At::Newest).await });
-    // The other workers have answered this one, so they had the time to answer that one.
-    for _ in 0..20 {
-        tokio::task::yield_now().await;
-    }
-    assert!(!query.is_finished());
+    let ask = all(9);
+    let mut query = std::pin::pin!(router.query("visits", &ask, At::Newest));
+    assert_eq!((&mut query).now_or_never(), None, "it is sent");
+    // Every worker has seen the request by then; only worker 0 may still owe its answer.
+    job.served();
+    assert_eq!((&mut query).now_or_never(), None, "worker 0 has not completed the tick");
     job.catch_up(0, 1);
-    let (tick, page) = query.await.unwrap().unwrap();
+    let (tick, page) = query.await.unwrap();
     assert_eq!((tick, page.rows), (1, job.rows_at(1)));
 }
 
