@@ -119,18 +119,7 @@ impl<D: Row> SinksTo<Append> for Table<'_, D> {
     type Row = D;
 
     fn connect(&self, sink: &Connecting<'_>) {
-        let encoded = encode(
-            &self.rows.inner,
-            &self.flow,
-            sink,
-            |(_, tick, _), _| *tick,
-            |(row, _, diff)| {
-                let value = bytes(row)?;
-                let shard = shard(&value);
-                Ok(OutRow { shard, key: None, pos: 0, value, diff: *diff })
-            },
-        );
-        attach(&self.flow, sink, Mode::Append, Feed { by: &self.origin, table: true }, &encoded);
+        connect_table(self, sink, Mode::Append);
     }
 }
 
@@ -138,18 +127,22 @@ impl<D: Row> SinksTo<Changelog> for Table<'_, D> {
     type Row = D;
 
     fn connect(&self, sink: &Connecting<'_>) {
-        let encoded = encode(
-            &self.rows.inner,
-            &self.flow,
-            sink,
-            |(_, tick, _), _| *tick,
-            |(row, _, diff)| {
-                let value = bytes(row)?;
-                Ok(OutRow { shard: shard(&value), key: None, pos: 0, value, diff: *diff })
-            },
-        );
-        attach(&self.flow, sink, Mode::Changelog, Feed { by: &self.origin, table: true }, &encoded);
+        connect_table(self, sink, Mode::Changelog);
     }
+}
+
+fn connect_table<D: Row>(table: &Table<'_, D>, sink: &Connecting<'_>, mode: Mode) {
+    let encoded = encode(
+        &table.rows.inner,
+        &table.flow,
+        sink,
+        |(_, tick, _), _| *tick,
+        |(row, _, diff)| {
+            let value = bytes(row)?;
+            Ok(OutRow { shard: shard(&value), key: None, pos: 0, value, diff: *diff })
+        },
+    );
+    attach(&table.flow, sink, mode, Feed { by: &table.origin, table: true }, &encoded);
 }
 
 impl<K: Row, V: Row> SinksTo<Append> for KeyedTable<'_, K, V> {

@@ -3,6 +3,8 @@
 
 mod codes;
 mod connection;
+mod consumer;
+mod deliveries;
 mod native;
 mod wait;
 
@@ -10,5 +12,7 @@ pub use connection::Connection;
 
 pub(crate) use codes::{kind_of, passes};
 pub(crate) use connection::{Context, failed};
+pub(crate) use consumer::{consumer, next, read_from};
+pub(crate) use deliveries::{Deliveries, Heard};
 pub(crate) use native::{cached_watermarks, topic_id};
 pub(crate) use wait::wait;

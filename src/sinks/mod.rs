@@ -53,6 +53,30 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// The progress of a lane once the first `rows` rows of `tick`, whose digest is `digest`, are committed.
+    pub(crate) fn of(
+        identity: &Identity,
+        sink: &str,
+        tick: &LaneTick,
+        rows: usize,
+        digest: u64,
+    ) -> Progress {
+        Progress {
+            job: identity.job.clone(),
+            sink: sink.to_owned(),
+            lane: tick.lane,
+            program: identity.program.clone(),
+            generation: identity.generation,
+            nonce: identity.nonce,
+            tick: tick.tick,
+            rows: rows as u64,
+            digest,
+            last: rows == tick.rows.len(),
+            next_offsets: tick.next_offsets.clone(),
+            watermarks: tick.watermarks.clone(),
+        }
+    }
+
     /// The progress of a lane of which only is known that it has everything through `tick`.
     pub(crate) fn whole(identity: &Identity, tick: Tick) -> Progress {
         Progress {

@@ -59,20 +59,7 @@ pub fn resume(sink: &str, progress: Option<&Progress>, tick: &LaneTick) -> Resul
 
 /// The progress of a lane once the first `rows` rows of `tick` are committed.
 pub fn progress(identity: &Identity, sink: &str, tick: &LaneTick, rows: usize) -> Progress {
-    Progress {
-        job: identity.job.clone(),
-        sink: sink.to_owned(),
-        lane: tick.lane,
-        program: identity.program.clone(),
-        generation: identity.generation,
-        nonce: identity.nonce,
-        tick: tick.tick,
-        rows: rows as u64,
-        digest: digest(0, &tick.rows[..rows]),
-        last: rows == tick.rows.len(),
-        next_offsets: tick.next_offsets.clone(),
-        watermarks: tick.watermarks.clone(),
-    }
+    Progress::of(identity, sink, tick, rows, digest(0, &tick.rows[..rows]))
 }
 
 /// The digest of rows behind those whose digest is `before` (0 for none): `doc/formats/progress.md` has it byte by byte. What a row

@@ -4,18 +4,13 @@
 use super::progress::{Mark, PROGRESS_KEY, TICK_HEADER, mark_bytes, progress_bytes};
 use super::settings::Settings;
 use crate::ids::{Lane, Tick};
-use crate::kafka::{Context, failed};
+use crate::kafka::{Deliveries, Heard, failed};
 use crate::sinks::{Progress, Row};
 use crate::time::clock;
 use crate::{Error, Kind, Result};
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
-};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use std::time::{Duration, Instant};
 
 /// What was being done when something failed; it decides what the failure means.
@@ -62,14 +57,7 @@ impl Step {
     }
 }
 
-/// Hears what became of each record.
-#[derive(Default)]
-struct Deliveries {
-    context: Context,
-    state: Mutex<Delivered>,
-    more: Condvar,
-}
-
+/// What became of the records of a lane.
 #[derive(Default)]
 struct Delivered {
     /// Records of which the fate is known.
@@ -84,45 +72,23 @@ struct Delivered {
 const ROW: usize = 0;
 const PROGRESS: usize = 1;
 
-impl Deliveries {
-    fn state(&self) -> MutexGuard<'_, Delivered> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, what: usize) {
-        let mut state = self.state();
-        state.records += 1;
-        match result {
-            Ok(message) if what == PROGRESS => {
-                state.progress = u64::try_from(message.offset()).ok()
-            }
+impl Heard for Delivered {
+    fn hear(&mut self, what: usize, outcome: std::result::Result<i64, &KafkaError>) {
+        self.records += 1;
+        match outcome {
+            Ok(offset) if what == PROGRESS => self.progress = u64::try_from(offset).ok(),
             Ok(_) => {}
-            Err((error, _)) => {
-                state.refused.get_or_insert_with(|| error.clone());
+            Err(error) => {
+                self.refused.get_or_insert_with(|| error.clone());
             }
         }
-        self.more.notify_one();
     }
 }
 
 /// The producer of one lane.
 pub(super) struct LaneProducer {
     place: String,
-    producer: ThreadedProducer<Deliveries>,
+    producer: ThreadedProducer<Deliveries<Delivered>>,
     lane: Lane,
     topic: String,
     progress_topic: String,
@@ -159,7 +125,7 @@ impl LaneProducer {
                 ("acks", "all"),
             ],
         )?;
-        let producer: ThreadedProducer<Deliveries> = config
+        let producer: ThreadedProducer<Deliveries<Delivered>> = config
             .create_with_context(Deliveries::default())
             .map_err(|error| failed(&place, &error))?;
         let lane = LaneProducer {
@@ -267,7 +233,7 @@ impl LaneProducer {
                     let deliveries = self.producer.context();
                     let state = deliveries.state();
                     // Any delivery makes room.
-                    drop(deliveries.more.wait_timeout(state, Duration::from_millis(10)));
+                    drop(deliveries.wait(state, Duration::from_millis(10)));
                 }
                 Err((error, back)) => {
                     let size =
@@ -292,10 +258,7 @@ impl LaneProducer {
                 let timed_out = KafkaError::Flush(Code::OperationTimedOut);
                 return Err(self.failed(Step::Send, &timed_out));
             }
-            state = match deliveries.more.wait_timeout(state, left) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            state = deliveries.wait(state, left);
         }
         let refused = state.refused.clone();
         drop(state);
@@ -344,7 +307,7 @@ impl LaneProducer {
             Some((code, reason)) => (Some(code), format!("{error}: {reason}")),
             None => (error.rdkafka_error_code(), error.to_string()),
         };
-        let complaint = client.context().context.complaint();
+        let complaint = client.context().complaint();
         let text = format!("{}: {}: {reason}{complaint}", self.place, step.doing());
         Error::new(step.kind(code), text)
     }

@@ -9,8 +9,6 @@ pub(super) struct Piece {
     pub from: usize,
     /// The row after its last.
     pub to: usize,
-    /// Whether the tick is whole with it.
-    pub last: bool,
 }
 
 /// Cuts ticks into transactions of at most `rows_max` rows. `ticks` gives for each tick its first row to write and its number of
@@ -30,12 +28,12 @@ pub(super) fn cut(
             room = rows_max;
             while rows - from > rows_max {
                 let to = from + rows_max;
-                transactions.push(vec![Piece { tick, from, to, last: false }]);
+                transactions.push(vec![Piece { tick, from, to }]);
                 from = to;
             }
         }
         room -= rows - from;
-        open.push(Piece { tick, from, to: rows, last: true });
+        open.push(Piece { tick, from, to: rows });
     }
     if !open.is_empty() {
         transactions.push(open);

@@ -3,13 +3,12 @@
 use super::progress::{Entry, Mark, parse};
 use super::settings::Settings;
 use super::settle::{Settled, settle, windows};
-use crate::kafka::{Context, failed, passes};
+use crate::kafka::{self, Context, failed};
 use crate::time::clock;
 use crate::{Error, Kind, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
 /// A reader of progress topics, and of what the broker says about topics.
@@ -20,23 +19,8 @@ pub(super) struct Scanner {
 
 impl Scanner {
     pub(super) fn new(settings: &Settings, place: &str) -> Result<Scanner> {
-        let config = settings.connection.client(
-            &[
-                ("client.id", "tidemark"),
-                ("group.id", "tidemark"),
-                ("fetch.wait.max.ms", "20"),
-                ("reconnect.backoff.max.ms", "1000"),
-            ],
-            &[
-                ("enable.auto.commit", "false"),
-                ("enable.auto.offset.store", "false"),
-                ("auto.offset.reset", "error"),
-                ("isolation.level", "read_committed"),
-            ],
-        )?;
-        let consumer = config
-            .create_with_context(Context::default())
-            .map_err(|error| failed(place, &error))?;
+        let committed = [("isolation.level", "read_committed")];
+        let consumer = kafka::consumer(&settings.connection, place, &committed)?;
         Ok(Scanner { consumer, limit: settings.timeout() })
     }
 
@@ -73,11 +57,7 @@ impl Scanner {
         until: Instant,
         place: &str,
     ) -> Result<Vec<Entry>> {
-        let mut list = TopicPartitionList::with_capacity(1);
-        let from =
-            i64::try_from(from).map_err(|_| Error::corrupt(format!("{place}: offset {from}")))?;
-        list.add_partition_offset(topic, partition, Offset::Offset(from))
-            .and_then(|()| self.consumer.assign(&list))
+        kafka::read_from(&self.consumer, topic, partition, from)
             .map_err(|error| self.retry(place, &error))?;
         let mut entries = Vec::new();
         loop {
@@ -91,25 +71,20 @@ impl Scanner {
                     ),
                 ));
             }
-            match self.consumer.poll(left.min(Duration::from_millis(500))) {
-                None => {}
-                Some(Ok(message)) => {
-                    let offset = u64::try_from(message.offset()).unwrap_or(0);
-                    if let Some(payload) = message.payload().filter(|_| offset <= at) {
-                        let entry = parse(payload).map_err(|reason| {
-                            Error::corrupt(format!(
-                                "{place} offset {offset}: not a progress record: {reason}"
-                            ))
-                        })?;
-                        entries.push(entry);
-                    }
-                    if offset >= at {
-                        return Ok(entries);
-                    }
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
-                Some(Err(error)) if error.rdkafka_error_code().is_some_and(passes) => {}
-                Some(Err(error)) => return Err(self.retry(place, &error)),
+            let message = kafka::next(&self.consumer, left.min(Duration::from_millis(500)))
+                .map_err(|error| self.retry(place, &error))?;
+            let Some(message) = message else { continue };
+            let offset = u64::try_from(message.offset()).unwrap_or(0);
+            if let Some(payload) = message.payload().filter(|_| offset <= at) {
+                let entry = parse(payload).map_err(|reason| {
+                    Error::corrupt(format!(
+                        "{place} offset {offset}: not a progress record: {reason}"
+                    ))
+                })?;
+                entries.push(entry);
+            }
+            if offset >= at {
+                return Ok(entries);
             }
         }
     }

@@ -151,7 +151,7 @@ impl Held {
                 producer.send_row(row, tick.tick, partition_of(row, *partitions), until)?;
             }
             let sum = digest(before, rows);
-            let progress = progress_of(identity, sink, tick, piece, sum);
+            let progress = Progress::of(identity, sink, tick, piece.to, sum);
             producer.send_progress(&progress, until)?;
             newest = Some(progress);
         }
@@ -170,29 +170,6 @@ fn partition_of(row: &Row, partitions: i32) -> i32 {
     match &row.key {
         Some(key) => partition_of_key(key, partitions),
         None => i32::from(row.shard) % partitions,
-    }
-}
-
-fn progress_of(
-    identity: &Identity,
-    sink: &str,
-    tick: &LaneTick,
-    piece: &Piece,
-    digest: u64,
-) -> Progress {
-    Progress {
-        job: identity.job.clone(),
-        sink: sink.to_owned(),
-        lane: tick.lane,
-        program: identity.program.clone(),
-        generation: identity.generation,
-        nonce: identity.nonce,
-        tick: tick.tick,
-        rows: piece.to as u64,
-        digest,
-        last: piece.last,
-        next_offsets: tick.next_offsets.clone(),
-        watermarks: tick.watermarks.clone(),
     }
 }
 

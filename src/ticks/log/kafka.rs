@@ -7,13 +7,12 @@
 use super::{Entry, Log, Position};
 use crate::error::{Error, Kind, Result};
 use crate::ids::Nonce;
-use crate::kafka::{Connection, Context, failed, passes};
+use crate::kafka::{self, Connection, Context, failed};
 use crate::ticks::record::Record;
 use crate::time::clock;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -77,7 +76,8 @@ impl KafkaLog {
     /// # Errors
     /// `Config` if the topic is not as it must be or the brokers refuse, `Retry` if they can't be reached in time.
     pub fn open(settings: Settings) -> Result<KafkaLog> {
-        let consumer = consumer(&settings)?;
+        let fixed = [("check.crcs", "true"), ("allow.auto.create.topics", "false")];
+        let consumer = kafka::consumer(&settings.connection, &settings.place(), &fixed)?;
         let log_id = topic::prepare(&settings, &consumer)?;
         let appends = Appends::new(&settings)?;
         let states = BTreeSet::new();
@@ -145,10 +145,7 @@ impl KafkaLog {
     /// Lets the consumer fetch from `next` on.
     fn fetch_from(&mut self, next: Position) -> Result<()> {
         if self.fetching != Some(next) {
-            let mut list = TopicPartitionList::with_capacity(1);
-            let offset = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
-            list.add_partition_offset(&self.settings.topic, 0, offset)
-                .and_then(|()| self.consumer.assign(&list))
+            kafka::read_from(&self.consumer, &self.settings.topic, 0, next)
                 .map_err(|e| self.failed("beginning to read", &e))?;
             self.fetching = Some(next);
         }
@@ -172,17 +169,15 @@ impl KafkaLog {
         let begun = clock::instant();
         while let Some(next) = self.next.filter(|next| *next < end) {
             self.fetch_from(next)?;
-            let message = match self.consumer.poll(POLL) {
-                Some(Ok(message)) => message,
-                Some(Err(KafkaError::PartitionEOF(_))) => continue,
-                Some(Err(e)) if e.rdkafka_error_code().is_some_and(passes) => continue,
-                Some(Err(e)) => {
+            let message = match kafka::next(&self.consumer, POLL) {
+                Ok(Some(message)) => message,
+                Err(e) => {
                     let error = self.failed("reading", &e);
                     let gone = error.kind() == Kind::Corrupt;
                     return Err(gone.then(|| self.watermarks().err()).flatten().unwrap_or(error));
                 }
-                None if begun.elapsed() < self.settings.timeout() => continue,
-                None => {
+                Ok(None) if begun.elapsed() < self.settings.timeout() => continue,
+                Ok(None) => {
                     return Err(Error::new(
                         Kind::Retry,
                         format!(
@@ -308,23 +303,4 @@ impl Log for KafkaLog {
         self.states = self.states.split_off(&position);
         Ok(())
     }
-}
-
-fn consumer(settings: &Settings) -> Result<BaseConsumer<Context>> {
-    let config = settings.connection.client(
-        &[
-            ("client.id", "tidemark"),
-            ("group.id", "tidemark"),
-            ("fetch.wait.max.ms", "20"),
-            ("reconnect.backoff.max.ms", "1000"),
-        ],
-        &[
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("auto.offset.reset", "error"),
-            ("check.crcs", "true"),
-            ("allow.auto.create.topics", "false"),
-        ],
-    )?;
-    config.create_with_context(Context::default()).map_err(|e| failed(settings.place(), &e))
 }

@@ -1,16 +1,11 @@
 //! Appends to the log's partition and waits until all in-sync replicas have it. It reads nothing.
 
 use super::Settings;
-use crate::error::Result;
-use crate::kafka::{Context, failed};
+use crate::kafka::{Deliveries, Heard, failed};
 use crate::ticks::counts::Position;
 use crate::time::clock;
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use std::time::Duration;
 
 /// Where an append has landed, seen from the next offset that is not known yet.
@@ -36,14 +31,7 @@ pub(super) fn placed(next: Position, offsets: &[Position]) -> Placed {
     }
 }
 
-/// Hears what became of each record of an append.
-#[derive(Default)]
-struct Deliveries {
-    context: Context,
-    state: Mutex<Delivered>,
-    more: Condvar,
-}
-
+/// What became of the records of an append.
 #[derive(Default)]
 struct Delivered {
     /// Offsets by place in the append; `None` as long as it is not known.
@@ -51,48 +39,26 @@ struct Delivered {
     refused: Option<String>,
 }
 
-impl Deliveries {
-    fn state(&self) -> MutexGuard<'_, Delivered> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.context.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, place: usize) {
-        let mut state = self.state();
-        match result {
-            Ok(message) => match u64::try_from(message.offset()) {
-                Ok(offset) => state.offsets[place] = Some(offset),
-                // So the client says "a repeat that was recognised": it is in the log, the place is not known.
-                Err(_) => state.refused = Some("acknowledged without an offset".into()),
-            },
-            Err((error, _)) => state.refused = Some(error.to_string()),
+impl Heard for Delivered {
+    fn hear(&mut self, place: usize, outcome: Result<i64, &KafkaError>) {
+        match outcome.map(u64::try_from) {
+            Ok(Ok(offset)) => self.offsets[place] = Some(offset),
+            // So the client says "a repeat that was recognised": it is in the log, the place is not known.
+            Ok(Err(_)) => self.refused = Some("acknowledged without an offset".into()),
+            Err(error) => self.refused = Some(error.to_string()),
         }
-        self.more.notify_one();
     }
 }
 
 /// The producer. After a failed append it must not be used again.
 pub(super) struct Appends {
-    producer: ThreadedProducer<Deliveries>,
+    producer: ThreadedProducer<Deliveries<Delivered>>,
     topic: String,
     limit: Duration,
 }
 
 impl Appends {
-    pub(super) fn new(settings: &Settings) -> Result<Appends> {
+    pub(super) fn new(settings: &Settings) -> crate::Result<Appends> {
         let timeout_ms = settings.timeout_ms.to_string();
         let size = (super::RECORD_BYTES_MAX + 4096).to_string();
         let config = settings.connection.client(
@@ -134,18 +100,17 @@ impl Appends {
         let mut state = deliveries.state();
         loop {
             if let Some(why) = &state.refused {
-                return Err(format!("{why}{}", deliveries.context.complaint()));
+                return Err(format!("{why}{}", deliveries.complaint()));
             }
             if let Some(offsets) = state.offsets.iter().copied().collect::<Option<Vec<_>>>() {
                 return Ok(offsets);
             }
             let left = self.limit.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                let complaint = deliveries.context.complaint();
+                let complaint = deliveries.complaint();
                 return Err(format!("no answer within {} s{complaint}", self.limit.as_secs()));
             }
-            let waited = deliveries.more.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = deliveries.wait(state, left);
         }
     }
 }
