@@ -60,6 +60,14 @@ impl Resolved {
             .filter_map(|(s, _)| s.name.as_deref())
     }
 
+    /// The key with its value and where that was said.
+    pub(super) fn said(&self, section: &Section, key: &str) -> String {
+        match self.entries(section).and_then(|entries| entries.get(key)) {
+            Some(entry) => format!("{} = {} ({})", section.key(key), entry.value, entry.origin),
+            None => section.key(key),
+        }
+    }
+
     fn text(&self, section: &Section, key: &str) -> Option<&str> {
         match self.typed(section, key) {
             Some(Typed::Text(text)) => Some(text),
@@ -364,8 +372,8 @@ impl Merge<'_> {
         {
             problems.push(format!(
                 "{} is greater than {}",
-                self.said(&tick, "interval_min"),
-                self.said(&tick, "interval_max")
+                self.done.said(&tick, "interval_min"),
+                self.done.said(&tick, "interval_max")
             ));
         }
         let connections: Vec<&str> = self.done.names("connection").collect();
@@ -377,7 +385,7 @@ impl Merge<'_> {
             {
                 problems.push(format!(
                     "{} names no [connection.{name}]{}; configured: {}; say -D connection.{name}.bootstrap.servers=HOST:PORT{}",
-                    self.said(section, "connection"),
+                    self.done.said(section, "connection"),
                     suggestion(name, connections.iter().copied()),
                     listed(connections.iter().copied()),
                     match section.kind.as_str() {
@@ -393,6 +401,7 @@ impl Merge<'_> {
             ));
         }
         problems.extend(self.cluster_problems());
+        problems.extend(super::s3::problems(&self.done));
         self.problems.extend(problems);
     }
 

@@ -67,6 +67,10 @@ pub(crate) const SECTIONS: &[SectionSpec] = &[
         "cluster",
         "Several processes that run one job together. All have the same configuration but for `process`, `listen` and `http.addr`. See [clusters](cluster.md).",
     ),
+    section(
+        "s3",
+        "The server of `state = \"s3://..\"`. See [object stores](objectstore.md) for what is used where nothing is said.",
+    ),
     section("memory", "Memory of the process."),
     section("limits", "Bounds on queues, bodies and times."),
     SectionSpec {
@@ -114,7 +118,7 @@ const fn key(
 #[rustfmt::skip]
 pub(crate) const KEYS: &[Key] = &[
     key("", ALL, "workers", Kind::Integer(1, 256), Is("1"), "Worker threads. May differ at every start."),
-    key("", ALL, "state", Kind::Text, Is("./tidemark-state/<dataflow>"), "The store of snapshots and generations: a directory or an object store URL."),
+    key("", ALL, "state", Kind::Text, Is("./tidemark-state/<dataflow>"), "The store of snapshots and generations: a directory, or `s3://BUCKET/PREFIX` with `[s3]`."),
 
     key("job", ALL, "name", Kind::Name, Is("<dataflow>"), "The job's name. With the store it is the job's identity: progress of sinks is kept under it."),
     key("job", ALL, "program", Kind::Text, Unset("computed from the dataflow"), "Says the program's fingerprint instead of computing it. Only for those who know that two programs give the same output."),
@@ -147,6 +151,15 @@ pub(crate) const KEYS: &[Key] = &[
     key("cluster", ALL, "secret", Kind::Secret, Unset("must be said with `hosts`"), "What proves that a process belongs to the cluster: at least 16 bytes drawn at random. It is never sent."),
     key("cluster", ALL, "join_time_max", Kind::Duration("1s", "1h"), Is("1m"), "How long a process waits for the others at a start."),
     key("cluster", ALL, "heartbeat_limit", Kind::Duration("200ms", "10m"), Is("10s"), "A process of which nothing is heard for so long is lost, and the others end with it. How long a tick takes does not matter."),
+    key("s3", ALL, "endpoint", Kind::Text, Unset("Amazon's for the region"), "URL of the server, `https://HOST[:PORT]`."),
+    key("s3", ALL, "region", Kind::Text, Unset("`AWS_REGION`, else `AWS_DEFAULT_REGION`, else us-east-1"), "Region that requests are signed for."),
+    key("s3", ALL, "access_key_id", Kind::Secret, Unset("from the process's surroundings"), "The key's public part. With it nothing is taken from the process's surroundings."),
+    key("s3", ALL, "secret_access_key", Kind::Secret, Unset("as `access_key_id`"), "The key's secret part."),
+    key("s3", ALL, "session_token", Kind::Secret, Unset("none"), "The token of a session, for a key that ends with it."),
+    key("s3", ALL, "allow_http", Kind::Bool, Is("false"), "Allow an endpoint without encryption."),
+    key("s3", ALL, "path_style", Kind::Bool, Is("true"), "Put the bucket into the path of a URL; false puts it before the host name."),
+    key("s3", ALL, "timeout", Kind::Duration("100ms", "10m"), Is("30s"), "Limit of one request with its answer. A segment of 64 MiB must fit."),
+    key("s3", ALL, "retry_time", Kind::Duration("0s", "5m"), Is("10s"), "How long one read, listing or deletion is tried again before it counts as failed. Creating an object is asked once, and cleared up by reading."),
 
     key("memory", ALL, "budget", Kind::Size("16MiB", "16TiB"), Unset("no bound"), "Bytes that the process may use: a warning at 80 %, at 95 % the clock stops and says why."),
 

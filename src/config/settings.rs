@@ -8,6 +8,7 @@ use super::connectors::{
 use super::kinds::Typed;
 use super::layers::Section;
 use super::resolve::{Resolved, option_of};
+use super::s3::S3;
 use super::units::serialize_duration;
 use super::value::Secret;
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub log: Log,
     /// The processes of the job.
     pub cluster: Cluster,
+    /// The server of a store in S3.
+    pub s3: S3,
     /// Memory.
     pub memory: Memory,
     /// Bounds.
@@ -239,6 +242,7 @@ impl Settings {
             },
             log: log(&at("log")),
             cluster: cluster(&at("cluster")),
+            s3: s3(&at("s3")),
             memory: Memory { budget: at("memory").number_if("budget") },
             connections: named(resolved, "connection", connection),
             sources: named(resolved, "source", |of| source(of, &limits)),
@@ -356,6 +360,20 @@ fn cluster(of: &Of<'_>) -> Cluster {
         secret: of.secret_if("secret"),
         join_time_max: of.duration("join_time_max"),
         heartbeat_limit: of.duration("heartbeat_limit"),
+    }
+}
+
+fn s3(of: &Of<'_>) -> S3 {
+    S3 {
+        endpoint: of.text_if("endpoint"),
+        region: of.text_if("region"),
+        access_key_id: of.secret_if("access_key_id"),
+        secret_access_key: of.secret_if("secret_access_key"),
+        session_token: of.secret_if("session_token"),
+        allow_http: of.yes("allow_http"),
+        path_style: of.yes("path_style"),
+        timeout: of.duration("timeout"),
+        retry_time: of.duration("retry_time"),
     }
 }
 

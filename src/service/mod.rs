@@ -6,5 +6,6 @@ mod connectors;
 mod explain;
 mod program;
 mod run;
+mod store;
 
 pub use run::main;

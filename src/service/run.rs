@@ -1,7 +1,7 @@
 //! `main`, and a job from configuration to end.
 
 use super::connectors::{Configured, kafka_log};
-use super::{cluster, explain, program};
+use super::{cluster, explain, program, store};
 use crate::cli::progress::{Facts, Progress};
 use crate::cli::signals::{self, Urgency};
 use crate::cli::{Runner, SUPERVISOR_VARIABLE, run_cli};
@@ -315,6 +315,11 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     }
 }
 
+fn open_store(settings: &Settings) -> Result<Store> {
+    let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    persist("opening the state store", START_TIME_MAX, || store::open(settings, &environment))
+}
+
 /// What a job is in this process, before it runs.
 struct Job {
     build: Build,
@@ -336,7 +341,7 @@ impl Job {
             settings.state
         );
         let wall: Arc<dyn Wall> = Arc::new(clock::System);
-        let store = Store::open(&settings.state)?;
+        let store = open_store(settings)?;
         let outsides = Arc::new(Configured { settings: settings.clone() });
         let progress = progress(shared, &wall);
         let peers = port.map(|port| {
@@ -374,7 +379,7 @@ impl Job {
             port.address()
         );
         let outsides = Outsides {
-            store: Store::open(&settings.state)?,
+            store: open_store(settings)?,
             connectors: Arc::new(Configured { settings: settings.clone() }),
             wall: Arc::new(clock::System),
         };

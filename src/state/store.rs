@@ -3,18 +3,25 @@
 //! Methods block the calling thread, which must not be a timely worker; they may be called from any other. A change has
 //! three outcomes that are never mixed: it happened (`Ok`), it did not ([`Kind::Retry`]), it may have ([`Kind::Undecided`]).
 
+mod local;
+mod probe;
+mod runtime;
+pub mod s3;
+
+pub use local::Unfinished;
+
 use crate::error::{Error, Kind, Result};
 use crate::state::faults::{Fault, Faults, Op};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use runtime::Runtime;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 /// What became of [`Store::put_if_absent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +41,6 @@ pub struct Object {
     pub bytes: u64,
 }
 
-/// A file that was to become an object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unfinished {
-    /// The object's name.
-    pub object: String,
-    path: PathBuf,
-}
-
 /// A place that holds immutable objects by name. A clone is the same store.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -49,10 +48,20 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     url: String,
     objects: Arc<dyn ObjectStore>,
+    /// The same objects by a client that asks once: tried again by itself, a create would meet its own first try and take it
+    /// for another's.
+    creates: Arc<dyn ObjectStore>,
+    place: Place,
     runtime: Runtime,
     faults: Option<Arc<Faults>>,
-    /// The directory of a local store.
-    root: Option<PathBuf>,
+}
+
+/// What kind of store it is, where that makes a difference.
+#[derive(Clone)]
+enum Place {
+    Memory,
+    Directory(PathBuf),
+    S3(Arc<s3::Target>),
 }
 
 impl fmt::Debug for Store {
@@ -62,31 +71,13 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// The store at a local directory, given as a path or as `file://` with an absolute path; the directory is made if it
-    /// is missing. What is written is synced, file and directory, before a call returns.
-    ///
-    /// # Errors
-    /// `Config` if the URL is of a kind that this build has no support for, or the directory can't be made.
-    pub fn open(url_or_path: &str) -> Result<Store> {
-        let path = local_path(url_or_path)?;
-        let wrong = |e: &dyn fmt::Display| {
-            Error::config(format!(
-                "the state store {url_or_path} can't be opened as a local directory: {e}; \
-                 name a directory that this user may write"
-            ))
-        };
-        make_directory(std::path::Path::new(path)).map_err(|e| wrong(&e))?;
-        let objects =
-            LocalFileSystem::new_with_prefix(path).map_err(|e| wrong(&e))?.with_fsync(true);
-        Store::new(url_or_path.to_string(), Arc::new(objects), Some(PathBuf::from(path)))
-    }
-
     /// An empty store in memory, for tests.
     ///
     /// # Errors
     /// `Internal` if the system gives no thread.
     pub fn in_memory() -> Result<Store> {
-        Store::new("memory".to_string(), Arc::new(InMemory::new()), None)
+        let objects = Arc::new(InMemory::new());
+        Store::new("memory".to_string(), objects.clone(), objects, Place::Memory)
     }
 
     /// The same objects seen through `faults`; the store itself stays whole.
@@ -95,15 +86,21 @@ impl Store {
         Store(Arc::new(Inner {
             url: self.0.url.clone(),
             objects: Arc::clone(&self.0.objects),
+            creates: Arc::clone(&self.0.creates),
+            place: self.0.place.clone(),
             runtime: self.0.runtime.clone(),
             faults: Some(faults),
-            root: self.0.root.clone(),
         }))
     }
 
-    fn new(url: String, objects: Arc<dyn ObjectStore>, root: Option<PathBuf>) -> Result<Store> {
+    fn new(
+        url: String,
+        objects: Arc<dyn ObjectStore>,
+        creates: Arc<dyn ObjectStore>,
+        place: Place,
+    ) -> Result<Store> {
         let runtime = Runtime::start()?;
-        Ok(Store(Arc::new(Inner { url, objects, runtime, faults: None, root })))
+        Ok(Store(Arc::new(Inner { url, objects, creates, place, runtime, faults: None })))
     }
 
     /// Where the store is, as it was given to [`Store::open`].
@@ -113,7 +110,7 @@ impl Store {
 
     /// Whether the store is a directory of this machine: a call that failed there is a fault of a disk, not of a network.
     pub fn is_local(&self) -> bool {
-        self.0.root.is_some()
+        matches!(self.0.place, Place::Directory(_))
     }
 
     /// The whole object, or `None` if there is none of this name.
@@ -182,12 +179,13 @@ impl Store {
     }
 
     /// Makes the object if there is none of this name. Of several calls, from whatever process, at most one is answered
-    /// with [`Put::Created`].
+    /// with [`Put::Created`]. The store is asked once.
     ///
     /// # Errors
     /// As [`Store::put`]. After `Undecided` read the object to see whose it is.
     pub fn put_if_absent(&self, name: &str, bytes: impl Into<Bytes>) -> Result<Put> {
-        let (objects, path) = self.target(name)?;
+        let (_, path) = self.target(name)?;
+        let objects = Arc::clone(&self.0.creates);
         let bytes = bytes.into();
         self.call(Op::Put, name, async move {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
@@ -223,6 +221,8 @@ impl Store {
             let mut found = Vec::new();
             while let Some(meta) = listed.next().await {
                 match meta {
+                    // A store that does not know of an offset sends all.
+                    Ok(meta) if meta.location <= after => {}
                     Ok(meta) => found.push(Object { name: meta.location.into(), bytes: meta.size }),
                     // Deleted while the listing went on.
                     Err(object_store::Error::NotFound { .. }) => {}
@@ -271,47 +271,11 @@ impl Store {
         })
     }
 
-    /// Files that a process left half written in a local store when it was killed, by the names of the objects that they
-    /// were to become; a file of a living writer is among them too. Other stores have none.
-    ///
-    /// # Errors
-    /// `Retry` if the directory can't be read.
-    pub fn unfinished(&self, kind: &str) -> Result<Vec<Unfinished>> {
-        let Some(root) = &self.0.root else { return Ok(Vec::new()) };
-        let directory = root.join(kind);
-        let failed = |e: std::io::Error| {
-            Error::new(Kind::Retry, format!("{} can't be read: {e}", directory.display()))
-        };
-        let files = match std::fs::read_dir(&directory) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            files => files.map_err(failed)?,
-        };
-        let mut found = Vec::new();
-        for file in files {
-            let file = file.map_err(failed)?;
-            let name = file.file_name().to_string_lossy().into_owned();
-            // The file system store writes `name#number` aside and then links it to its name.
-            if let Some((object, number)) = name.rsplit_once('#')
-                && number.bytes().all(|b| b.is_ascii_digit())
-            {
-                found.push(Unfinished { object: format!("{kind}/{object}"), path: file.path() });
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
-    /// Deletes a half-written file. Its writer, if it lives, fails.
-    ///
-    /// # Errors
-    /// `Retry` if it can't be deleted.
-    pub fn discard(&self, unfinished: &Unfinished) -> Result<()> {
-        match std::fs::remove_file(&unfinished.path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::new(
-                Kind::Retry,
-                format!("{} can't be deleted: {e}", unfinished.path.display()),
-            )),
-            _ => Ok(()),
+    /// The object, for messages.
+    fn place_of(&self, name: &str) -> String {
+        match &self.0.place {
+            Place::S3(target) => target.place_of(name),
+            Place::Memory | Place::Directory(_) => format!("{}/{name}", self.0.url),
         }
     }
 
@@ -343,6 +307,9 @@ impl Store {
             ));
         }
         outcome.map_err(|e| {
+            if let Place::S3(target) = &self.0.place {
+                return target.error(name, kind_lost, &e);
+            }
             let kind = match e {
                 object_store::Error::PermissionDenied { .. }
                 | object_store::Error::Unauthenticated { .. }
@@ -352,76 +319,6 @@ impl Store {
                 _ => kind_lost,
             };
             Error::new(kind, format!("{}/{name}: {e}", self.0.url))
-        })
-    }
-}
-
-/// Makes the directory and those above it, each synced into the one that holds it.
-fn make_directory(path: &std::path::Path) -> std::io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    let above = above.unwrap_or(std::path::Path::new("."));
-    make_directory(above)?;
-    match std::fs::create_dir(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    std::fs::File::open(above)?.sync_all()
-}
-
-/// The local path that a URL or path means: pure.
-fn local_path(url_or_path: &str) -> Result<&str> {
-    let refuse = |what: &str| {
-        Err(Error::config(format!(
-            "the state store {url_or_path:?} {what}; this build supports local directories: \
-             a path, or file:// with an absolute path"
-        )))
-    };
-    if url_or_path.is_empty() {
-        return refuse("is empty");
-    }
-    match url_or_path.split_once("://") {
-        None => Ok(url_or_path),
-        Some(("file", path)) if path.starts_with('/') => Ok(path),
-        Some(("file", _)) => refuse("names a host or a relative path"),
-        Some((scheme, _)) => refuse(&format!("is of kind {scheme:?}")),
-    }
-}
-
-/// A thread that drives what object stores wait for. It ends when the last store that uses it is dropped.
-#[derive(Clone)]
-struct Runtime {
-    handle: tokio::runtime::Handle,
-    _alive: Arc<tokio::sync::oneshot::Sender<()>>,
-}
-
-impl Runtime {
-    fn start() -> Result<Runtime> {
-        let failed = |e: std::io::Error| Error::internal(format!("no thread for the store: {e}"));
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let handle = runtime.handle().clone();
-        let (alive, ended) = tokio::sync::oneshot::channel::<()>();
-        std::thread::Builder::new()
-            .name("store".to_string())
-            .spawn(move || {
-                let _ = runtime.block_on(ended);
-            })
-            .map_err(failed)?;
-        Ok(Runtime { handle, _alive: Arc::new(alive) })
-    }
-
-    /// The outcome of `work`. Spawned and awaited over a channel rather than by `block_on`, so that it may also be called
-    /// inside another runtime.
-    fn wait<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T> {
-        let (done, outcome) = mpsc::sync_channel(1);
-        self.handle.spawn(async move {
-            let _ = done.send(work.await);
-        });
-        outcome.recv().map_err(|_| {
-            Error::new(Kind::Undecided, "the store's thread ended during a call".to_string())
         })
     }
 }

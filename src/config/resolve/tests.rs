@@ -33,7 +33,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             "[snapshot]\nkept = 2",
-            "unknown section [snapshot] (t.toml:2), did you mean snapshots?; allowed: job, http, tick, snapshots, log, cluster, memory, limits, connection, source, sink, view",
+            "unknown section [snapshot] (t.toml:2), did you mean snapshots?; allowed: job, http, tick, snapshots, log, cluster, s3, memory, limits, connection, source, sink, view",
         ),
         (
             "[tick]\nheartbeat = \"100\"",

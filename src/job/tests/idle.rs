@@ -138,12 +138,12 @@ impl Job {
         let source = SourceOptions { idle, ..SourceOptions::default() };
         let source_options = Map::from_iter([("clicks".to_owned(), source)]);
         let plan: Plan = engine::plan(visits, source_options.clone(), Map::default()).unwrap();
-        let parts = Parts {
-            log: Box::new(MemoryLog::new().handle()),
-            store: Store::in_memory().unwrap(),
-            connectors: Arc::new(outsides.clone()),
-            wall: Arc::new(System),
-        };
+        let parts = Parts::alone(
+            Box::new(MemoryLog::new().handle()),
+            Store::in_memory().unwrap(),
+            Arc::new(outsides.clone()),
+            Arc::new(System),
+        );
         let shared = Shared::new("idle", "test", workers);
         let options = options(workers, source_options);
         let running = engine::start(visits, &plan, options, parts, Arc::clone(&shared)).unwrap();
@@ -220,6 +220,7 @@ fn options(workers: usize, source_options: Map<String, SourceOptions>) -> Option
         view_history: Map::default(),
         drop_state: Vec::new(),
         memory_budget: None,
+        feed_bytes_max: 1 << 20,
         traces: None,
     }
 }

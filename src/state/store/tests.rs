@@ -1,6 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use super::local::local_path;
 use super::*;
+
+mod contract;
 
 #[test]
 fn only_local_directories_are_opened() {
@@ -34,50 +37,10 @@ fn both() -> (tempfile::TempDir, Vec<Store>) {
 }
 
 #[test]
-fn objects_are_made_once_read_listed_and_deleted() {
+fn every_store_keeps_the_contract() {
     let (_directory, stores) = both();
     for store in stores {
-        assert_eq!(store.get("a/1").unwrap(), None);
-        assert_eq!(store.get_range("a/1", 0..4).unwrap(), None);
-        assert_eq!(store.size("a/1").unwrap(), None);
-        assert_eq!(store.put_if_absent("a/1", "first").unwrap(), Put::Created);
-        assert_eq!(store.put_if_absent("a/1", "other").unwrap(), Put::Exists);
-        assert_eq!(store.get("a/1").unwrap().unwrap(), "first");
-        assert_eq!(store.size("a/1").unwrap(), Some(5));
-        for (range, expected) in [(1..3, "ir"), (3..9, "st"), (5..9, ""), (9..12, ""), (2..2, "")] {
-            assert_eq!(store.get_range("a/1", range).unwrap().unwrap(), expected);
-        }
-        store.put("b/2", "replaced").unwrap();
-        store.put("b/2", "2").unwrap();
-        store.put("a/0", "").unwrap();
-        let names = |prefix| -> Vec<String> {
-            store.list(prefix).unwrap().into_iter().map(|o| o.name).collect()
-        };
-        assert_eq!(names(""), ["a/0", "a/1", "b/2"]);
-        assert_eq!(names("a"), ["a/0", "a/1"]);
-        assert_eq!(names("c"), [""; 0]);
-        store.delete("a/1").unwrap();
-        store.delete("a/1").unwrap();
-        assert_eq!(names("a"), ["a/0"]);
-    }
-}
-
-#[test]
-fn of_many_that_make_one_object_one_has_made_it() {
-    let (_directory, stores) = both();
-    for store in stores {
-        let outcomes: Vec<Put> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|i| {
-                    let store = store.clone();
-                    scope.spawn(move || store.put_if_absent("g/1", vec![i; 1000]).unwrap())
-                })
-                .collect();
-            threads.into_iter().map(|t| t.join().unwrap()).collect()
-        });
-        assert_eq!(outcomes.iter().filter(|put| **put == Put::Created).count(), 1);
-        let bytes = store.get("g/1").unwrap().unwrap();
-        assert!(bytes.len() == 1000 && bytes.iter().all(|b| *b == bytes[0]));
+        contract::keeps(&store);
     }
 }
 

@@ -256,8 +256,7 @@ impl StoreLog {
                 Ok(Put::Exists) => match pause.until_read(|| self.fetch(number))? {
                     Some((head, _)) if head.nonce == nonce => break Ok(Made::Own),
                     Some((_, others)) => break Ok(Made::Another(others)),
-                    // S3 says so too of a create that met another one on its way (409), whatever becomes of that one.
-                    None => Error::new(Kind::Retry, "another create was on its way"),
+                    None => Error::new(Kind::Retry, "what lay there was deleted at this moment"),
                 },
                 Err(error) => error,
             };

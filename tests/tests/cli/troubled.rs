@@ -58,9 +58,9 @@ fn a_slow_tick_is_named_and_ends_nothing() {
     assert!(tick > before["tick"].as_u64().unwrap(), "{slow} after {before}");
     let holding = slow["holding"].as_str().unwrap();
     assert!(holding.contains(&format!("worker 1 has been in tick {tick} for ")), "{holding}");
-    let told = format!("process 1: ");
+    let told = "process 1: ";
     let line = cluster.wait_for("a step of the dataflow does not end", LONG).unwrap();
-    assert!(line.starts_with(&told) && line.contains(&format!("in tick {tick} ")), "{line}");
+    assert!(line.starts_with(told) && line.contains(&format!("in tick {tick} ")), "{line}");
     taken(root, 4);
     cluster.wait_for("worker 1 has come round again", LONG).unwrap();
     until("nobody is slow", || {
