@@ -105,6 +105,8 @@ fn a_refusal_comes_back_as_it_was_said() {
     for tick in 1..=100 {
         far.job.tick(tick, &[(1, Some(tick))]);
     }
+    // What has left the history is let go of by then.
+    far.job.served();
     let near = far.job.shared.router().clone();
     let ask = Ask { limit: 1, ..Ask::default() };
     far.runtime.block_on(async {
