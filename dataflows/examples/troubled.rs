@@ -20,6 +20,11 @@ struct Order {
     panic_later: Option<bool>,
 }
 
+/// Whether the program is mended, as another build of it would be.
+fn mended() -> bool {
+    std::env::var_os("TROUBLED_MENDED").is_some()
+}
+
 fn troubled(flow: &Flow<'_>) {
     let orders = flow.source("orders", file::path("orders.jsonl").json::<Order>());
     let taken = orders.map(|order| {
@@ -30,7 +35,7 @@ fn troubled(flow: &Flow<'_>) {
     let sums = taken.key_by(|(number, _)| number % 7).aggregate(
         "sums",
         sum(|(number, later): &(u64, bool)| {
-            assert!(!later, "order {number} can not be added");
+            assert!(!later || mended(), "order {number} can not be added");
             *number
         }),
     );

@@ -59,6 +59,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: Address,
     },
+    /// Let a job that has failed at the same place three times try again
+    Retry {
+        #[command(flatten)]
+        at: Address,
+    },
     /// Run a job of `tidemark cluster` as another number of processes or workers; nothing is lost or repeated
     Rescale {
         /// Processes from now on; as many as before if absent

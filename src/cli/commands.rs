@@ -114,6 +114,10 @@ fn command(
             let answer = client(&at, outside)?.post("/api/v1/job/savepoint", &body)?;
             Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
         }
+        Command::Retry { at } => {
+            let answer = client(&at, outside)?.post("/api/v1/job/retry", &Json::Null)?;
+            Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+        }
         Command::Rescale { processes, workers, savepoint, at } => {
             let wanted = Wanted {
                 processes: processes.map(usize::from),

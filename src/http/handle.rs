@@ -114,6 +114,10 @@ async fn handle(front: &Arc<Front>, route: Route, asked: Asked) -> Result<Body, 
             }
             command(front, Command::Stop).await
         }
+        Route::Retry if front.shared.retry() => Ok(json_text(200, "{\"retried\":true}".to_owned())),
+        Route::Retry => Err(Refusal::bad(
+            "the job has not failed: there is nothing to try again (GET /api/v1/job has its state)",
+        )),
     }
 }
 

@@ -14,10 +14,18 @@ pub(super) enum Route {
     Job,
     Record(Tick),
     Views,
-    View { view: String, read: Read },
-    Changes { view: String, from_tick: Option<Tick> },
+    View {
+        view: String,
+        read: Read,
+    },
+    Changes {
+        view: String,
+        from_tick: Option<Tick>,
+    },
     Savepoint,
     Stop,
+    /// `POST /api/v1/job/retry`.
+    Retry,
 }
 
 impl Route {
@@ -35,6 +43,7 @@ impl Route {
             Route::Changes { .. } => "/api/v1/views/NAME/changes",
             Route::Savepoint => "/api/v1/job/savepoint",
             Route::Stop => "/api/v1/job/stop",
+            Route::Retry => "/api/v1/job/retry",
         }
     }
 
@@ -98,6 +107,10 @@ pub(super) fn route(method: &str, path: &str, query: &str) -> Result<Route, Refu
         ["api", "v1", "job", "stop"] => {
             allow(POST)?;
             Route::Stop
+        }
+        ["api", "v1", "job", "retry"] => {
+            allow(POST)?;
+            Route::Retry
         }
         ["api", "v1", "job", "ticks", tick] => {
             allow(GET)?;

@@ -45,6 +45,8 @@ pub struct Options {
     pub job: String,
     /// Fingerprint of the program.
     pub program: String,
+    /// Fingerprint of the program's file, whatever the program is called.
+    pub build: String,
     /// Worker threads, and processes.
     pub size: Size,
     /// Bounds of the clock.

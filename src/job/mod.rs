@@ -3,6 +3,7 @@
 mod built;
 pub mod claim;
 pub(crate) mod coordinator;
+pub(crate) mod deaths;
 mod discovery;
 mod due;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! What the threads of one generation share, fixed before its workers start.
 
+use super::deaths::Deaths;
 use super::failure::Failure;
 use super::pace::Bounds;
 use super::peers::{Line, Report};
@@ -203,6 +204,7 @@ pub(crate) struct Setup {
     /// What each worker of this process has released.
     pub(crate) released: Vec<AtomicU64>,
     pub(crate) failure: Failure,
+    pub(crate) deaths: Deaths,
     pub(crate) ended: Arc<AtomicBool>,
     /// The way to process 0, on the other processes.
     pub(crate) up: Option<Line<Report>>,

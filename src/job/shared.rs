@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::oneshot;
 
 /// Released ticks whose records are kept for `GET /api/v1/job/ticks/T`.
@@ -130,6 +130,13 @@ impl Records {
     }
 }
 
+/// Whether the job waits to be tried again, and whether it is wanted.
+#[derive(Default)]
+struct Retry {
+    wanted: Mutex<Option<bool>>,
+    changed: Condvar,
+}
+
 /// What the parts of a job share. One a process.
 pub struct Shared {
     status: Mutex<Status>,
@@ -139,6 +146,7 @@ pub struct Shared {
     commands: RwLock<Option<(SyncSender<Ordered>, Waker)>>,
     records: Mutex<Records>,
     ending: AtomicBool,
+    retry: Retry,
     tick_released: Gauge,
 }
 
@@ -157,6 +165,7 @@ impl Shared {
             commands: RwLock::default(),
             records: Mutex::default(),
             ending: AtomicBool::new(false),
+            retry: Retry::default(),
             tick_released: registry.gauge("tick_released", "The newest released tick.", &[]),
             released,
             registry,
@@ -258,6 +267,28 @@ impl Shared {
         })?;
         waker();
         Ok(outcome)
+    }
+
+    /// Runs no dataflow until somebody wants it tried again ([`Shared::retry`]); `error` is shown meanwhile.
+    pub(crate) fn await_retry(&self, error: String) {
+        let mut wanted = self.retry.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        self.update(|status| (status.state, status.error) = (State::Failed, Some(error)));
+        *wanted = Some(false);
+        let waits = |wanted: &mut Option<bool>| *wanted == Some(false);
+        let waited = self.retry.changed.wait_while(wanted, waits);
+        *waited.unwrap_or_else(PoisonError::into_inner) = None;
+        self.update(|status| (status.state, status.error) = (State::Starting, None));
+    }
+
+    /// Wants a job that has failed to be tried again; whether it waited for that.
+    pub fn retry(&self) -> bool {
+        let mut wanted = self.retry.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = wanted.is_some();
+        if waits {
+            *wanted = Some(true);
+            self.retry.changed.notify_all();
+        }
+        waits
     }
 
     /// Says that the whole process is to end, whatever worker 0 does (a signal, a fatal error).

@@ -43,6 +43,11 @@ impl Rounds {
         self.workers[local].tick.store(tick, Ordering::Relaxed);
     }
 
+    /// The tick that worker `local` is busy with.
+    pub(crate) fn tick(&self, local: usize) -> Tick {
+        self.workers[local].tick.load(Ordering::Relaxed)
+    }
+
     /// Those that have not for long, by their number in this process.
     fn slow(&self, now: Instant) -> Vec<(usize, Tick, Duration)> {
         let now = millis(now - self.begun);

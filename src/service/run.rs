@@ -12,6 +12,7 @@ use crate::flow::{Build, OnError, Plan, SinkOptions, SourceOptions};
 use crate::formats::Limits;
 use crate::hash::Map;
 use crate::http::{self, HttpSettings};
+use crate::job::deaths;
 use crate::job::engine::member::{self, Outsides};
 use crate::job::engine::{self, Options, Parts, Running};
 use crate::job::generation::change::OnChange;
@@ -171,10 +172,8 @@ fn sink_options(settings: &Settings) -> Map<String, SinkOptions> {
 }
 
 fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
-    let program = match &settings.job.program {
-        Some(program) => program.clone(),
-        None => program::fingerprint(name)?,
-    };
+    let build = program::fingerprint(name)?;
+    let program = settings.job.program.clone().unwrap_or_else(|| build.clone());
     check_sinks(plan, settings)?;
     let tick = &settings.tick;
     let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
@@ -185,6 +184,7 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
     Ok(Options {
         job: settings.job.name.clone(),
         program,
+        build,
         size: cluster::size(settings),
         bounds: Bounds {
             interval_min: tick.interval_min,
@@ -350,6 +350,8 @@ impl Job {
             Peers::join(port)
         });
         let peers = peers.transpose()?;
+        // The others wait to hear how to begin, and stay.
+        self.wait_if_stuck(&store, &options.build)?;
         let log = persist("opening the tick log", START_TIME_MAX, || {
             open_log(settings, &store, &outsides)
         })?;
@@ -366,6 +368,15 @@ impl Job {
         drop(progress);
         drop(serving);
         outcome
+    }
+
+    /// Runs nothing as long as the last generations died of the same panic and nobody wants it tried again.
+    fn wait_if_stuck(&self, store: &Store, build: &str) -> Result<()> {
+        let Some(death) = deaths::repeated(store, build)? else { return Ok(()) };
+        tracing::error!("{death}");
+        self.shared.await_retry(death.to_string());
+        tracing::info!("tried again, as wanted");
+        deaths::forget(store)
     }
 
     /// Does the share of a process that does not lead.

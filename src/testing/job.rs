@@ -393,6 +393,7 @@ impl Job {
         let options = Options {
             job: "test".to_owned(),
             program: self.program.clone(),
+            build: self.program.clone(),
             size: Size::alone(self.workers),
             bounds: Bounds {
                 interval_min: Duration::ZERO,

@@ -1,5 +1,6 @@
 //! PROTOCOL "To lead", 6: the threads of a generation, in the process that leads and in the others.
 
+use super::super::deaths::Deaths;
 use super::super::failure::Failure;
 use super::super::keeper::{self, Keeper, Kept};
 use super::super::observe::Observer;
@@ -324,7 +325,9 @@ impl Launch<'_> {
             Side::Leads(sinks, lead) => (sinks, Some(lead), None),
             Side::Follows(up) => (BTreeMap::new(), None, Some(up)),
         };
-        let Launch { build, plan, options, wall, transports, .. } = self;
+        let Launch { build, plan, options, wall, transports, store, .. } = self;
+        let generation = identity.generation;
+        let deaths = Deaths { store, generation, build: options.build };
         let size = options.size;
         ways.observer.restored(start.tick);
         Arc::new(Setup {
@@ -343,6 +346,7 @@ impl Launch<'_> {
             released: (0..size.workers).map(|_| AtomicU64::new(start.tick)).collect(),
             start,
             failure: ways.failure.clone(),
+            deaths,
             ended: Arc::clone(&ways.ended),
             up,
             bounds: options.bounds,
@@ -430,7 +434,12 @@ fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<Worker
                     ),
                 )
             } else {
-                Error::internal(format!("worker {} panicked: {text}", worker.index()))
+                let tick = setup.rounds.tick(setup.size.local(worker.index()));
+                setup.deaths.note(tick, &text);
+                Error::internal(format!(
+                    "worker {} panicked at tick {tick}: {text}; the tick is not shown, and is tried again at the next start",
+                    worker.index()
+                ))
             };
             setup.failure.fail(error);
             setup.wake.all();

@@ -198,6 +198,7 @@ fn options(workers: usize, source_options: Map<String, SourceOptions>) -> Option
     Options {
         job: "idle".to_owned(),
         program: "test".to_owned(),
+        build: String::new(),
         size: Size::alone(workers),
         bounds: Bounds {
             interval_min: Duration::ZERO,

@@ -74,6 +74,7 @@ impl Job {
         let options = Options {
             job: "bounded".to_owned(),
             program: "test".to_owned(),
+            build: String::new(),
             size: Size::alone(pace.workers),
             bounds: Bounds {
                 interval_min: pace.interval_min,

@@ -97,3 +97,65 @@ fn a_panic_on_a_record_names_it_and_ends_the_cluster_with_its_code() {
     taken(root, 2);
     assert_eq!(engine.terminate(LONG).unwrap().code(), Some(0));
 }
+
+/// A panic that no record can be blamed for comes again at each start. After three the job is `failed` and answers; it is tried again
+/// as it is when that is wanted, and a mended build goes on by itself.
+#[test]
+fn the_third_death_at_one_place_leaves_the_job_failed_with_its_status_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    order(root, "a.jsonl", &[(1, ""), (2, "")]);
+    let launch = troubled(root, 1);
+    let mut cluster = Engine::launch_cluster(&launch, 2).unwrap();
+    taken(root, 2);
+    order(root, "a.jsonl", &[(5, ",\"panic_later\":true"), (6, "")]);
+    let failed = || {
+        until("the job is failed", || {
+            let job = cluster.get("/api/v1/job").map_err(|e| e.to_string())?;
+            let job = job.json().map_err(|e| e.to_string())?;
+            if job["state"] == "failed" && !job["error"].is_null() {
+                Ok(job)
+            } else {
+                Err(format!("{job}\n{}", cluster.stderr().tail(30)))
+            }
+        })
+    };
+    let job = failed();
+    let error = job["error"].as_str().unwrap();
+    for part in [
+        "3 generations, the last one 3, ended at tick ",
+        "order 5 can not be added",
+        "troubled.rs:",
+        "tidemark retry",
+    ] {
+        assert!(error.contains(part), "no {part:?} in {error}");
+    }
+    assert_eq!(cluster.get("/healthz").unwrap().status, 200, "the process is well");
+    assert_eq!(cluster.get("/readyz").unwrap().status, 503);
+    // As it is it dies three times more.
+    let answer = cluster.post("/api/v1/job/retry", "").unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    cluster.wait_for("tried again, as wanted", LONG).unwrap();
+    until("it has failed again", || {
+        let job = cluster.get("/api/v1/job").map_err(|e| e.to_string())?.body;
+        if job.contains("the last one 6, ended at tick ") { Ok(()) } else { Err(job) }
+    });
+    assert_eq!(written(&root.join("out")).len(), 2, "nothing of the tick is shown");
+    cluster.signal(Signal::Int).unwrap();
+    assert_eq!(cluster.wait(LONG).unwrap().code(), Some(0), "{}", cluster.stderr().tail(20));
+
+    // Another build, told that it is the same program.
+    let mended = root.join("mended");
+    let mut binary = fs::read(example("troubled").unwrap()).unwrap();
+    binary.extend_from_slice(b"mended");
+    fs::write(&mended, binary).unwrap();
+    let mode = fs::metadata(example("troubled").unwrap()).unwrap().permissions();
+    fs::set_permissions(&mended, mode).unwrap();
+    let program = job["program"].as_str().unwrap();
+    let mut launch = Launch { program: Some(mended), ..launch.set("job.program", program) };
+    launch.environment.push(("TROUBLED_MENDED".into(), "1".into()));
+    let mut cluster = Engine::launch_cluster(&launch, 2).unwrap();
+    taken(root, 4);
+    cluster.signal(Signal::Int).unwrap();
+    assert_eq!(cluster.wait(LONG).unwrap().code(), Some(0), "{}", cluster.stderr().tail(20));
+}
