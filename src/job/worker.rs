@@ -166,6 +166,9 @@ impl Running {
                 None => task.close(),
             }
         }
+        if let Some(snapshot) = &self.setup.start.snapshot {
+            snapshot.done(self.setup.size.workers);
+        }
         let (worker, tick) = (self.index, self.setup.start.tick);
         tracing::debug!(worker, rows, tick, "kept rows restored");
         for source in self.context.sources.borrow_mut().iter_mut() {

@@ -3,15 +3,12 @@
 use crate::error::Result;
 use crate::ids::Tick;
 use crate::state::cover::Cover;
-use crate::state::segment::{Entry, Segment};
+use crate::state::segment::{Entry, READ_BLOCKS, Segment};
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Blocks that are read with one call.
-const READ_BLOCKS: usize = 8;
 
 /// Reads a block that several shares need; called with the segment's place in the list and the block's number.
 pub(super) type ReadShared = dyn Fn(usize, usize) -> Result<Option<Vec<Entry>>> + Send;

@@ -8,7 +8,8 @@ use crate::state::segment::{Entry, Segment};
 use crate::state::store::Store;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A snapshot in a store. A clone is the same snapshot and shares what is read once.
@@ -24,6 +25,8 @@ struct Inner {
     opened: Mutex<BTreeMap<String, Arc<Vec<Arc<Segment>>>>>,
     /// Blocks on a border of shares, until all of them had it.
     borders: Mutex<BTreeMap<BorderKey, Border>>,
+    /// Readers that have all rows that they want.
+    done: AtomicUsize,
 }
 
 /// uid, number of shares, segment's place, block.
@@ -54,6 +57,7 @@ impl Snapshot {
             read: Arc::new(AtomicU64::new(0)),
             opened: Mutex::default(),
             borders: Mutex::default(),
+            done: AtomicUsize::new(0),
         })))
     }
 
@@ -89,14 +93,9 @@ impl Snapshot {
         assert!(share < of, "share {share} of {of}");
         let segments = self.segments(uid)?;
         let cuts = cuts(&segments, of);
-        let span = Span {
-            low: (share > 0).then(|| cuts[share - 1].clone()).flatten(),
-            high: cuts.get(share).cloned().flatten(),
+        let Some(span) = span(&cuts, share..share + 1) else {
+            return Ok(Rows(Merge::new(&[], Span::default(), None, true)));
         };
-        // A cut that is missing means that there are no rows for the shares after it.
-        if share > 0 && span.low.is_none() {
-            return Ok(Rows(Merge::new(&[], span, None, true)));
-        }
         let (snapshot, uid, list) = (self.clone(), uid.to_string(), Arc::clone(&segments));
         let shared = move |place: usize, block: usize| {
             snapshot.border(&uid, of, &list[place], place, block, &cuts)
@@ -104,19 +103,37 @@ impl Snapshot {
         Ok(Rows(Merge::new(&segments, span, Some(Box::new(shared)), true)))
     }
 
-    /// Reads and verifies every byte of the snapshot's segments.
+    /// Reads and verifies every byte of the snapshot's segments. What the given shares of `of` need is held, so that it is not read
+    /// again for [`Snapshot::rows`], which lets go of it piece by piece, nor is it damaged in between.
     ///
     /// # Errors
     /// `Corrupt`, naming object and byte, or `Retry`.
-    pub fn verify(&self) -> Result<()> {
+    pub fn verify(&self, shares: Range<usize>, of: usize) -> Result<()> {
         for kept in &self.0.manifest.kept {
-            for segment in self.segments(&kept.uid)?.iter() {
-                for block in 0..segment.block_count() {
-                    segment.read(block..block + 1)?;
-                }
+            let segments = self.segments(&kept.uid)?;
+            let span = span(&cuts(&segments, of), shares.clone());
+            for segment in segments.iter() {
+                segment.verify(&span.as_ref().map_or(0..0, |span| span.blocks(segment)))?;
             }
         }
         Ok(())
+    }
+
+    /// Said by each of `readers` once it has all rows that it wants: after the last of them nothing is held any more.
+    pub fn done(&self, readers: usize) {
+        if self.0.done.fetch_add(1, Ordering::AcqRel) + 1 < readers {
+            return;
+        }
+        self.0.borders.lock().expect("no panic while it is held").clear();
+        let opened = self.0.opened.lock().expect("no panic while it is held");
+        opened.values().flat_map(|segments| segments.iter()).for_each(|segment| segment.let_go());
+    }
+
+    /// Whether anything is held.
+    #[cfg(test)]
+    pub(super) fn holds(&self) -> bool {
+        let opened = self.0.opened.lock().expect("no panic while it is held");
+        opened.values().flat_map(|segments| segments.iter()).any(|segment| segment.holds())
     }
 
     /// The opened segments of a uid, oldest first.
@@ -174,6 +191,16 @@ impl Snapshot {
         borders.insert(key, Border { entries: entries.clone(), shares_left: shares - 1 });
         Ok(Some(entries))
     }
+}
+
+/// The keys of these shares; `None` if there are no rows for them, as when the cut before them is missing.
+fn span(cuts: &[Option<Vec<u8>>], shares: Range<usize>) -> Option<Span> {
+    let last = shares.clone().last()?;
+    let low = match shares.start.checked_sub(1) {
+        None => None,
+        Some(before) => Some(cuts[before].clone()?),
+    };
+    Some(Span { low, high: cuts.get(last).cloned().flatten() })
 }
 
 /// How many cuts fall inside a block, so that a share more needs it.

@@ -25,6 +25,9 @@ pub const VERSION: u32 = 1;
 /// Bytes of entries at which a block ends.
 pub const BLOCK_BYTES: usize = 64 * 1024;
 
+/// Blocks that are read with one call.
+pub(in crate::state) const READ_BLOCKS: usize = 8;
+
 const MAGIC: &[u8; 8] = b"tidemkSG";
 
 /// index offset u64, index length u32, object length u64, version u32, magic, CRC32C u32.

@@ -433,6 +433,12 @@ impl Job {
         })
     }
 
+    /// Bytes of segments that the last start has read.
+    #[cfg(test)]
+    pub(crate) fn restored_bytes(&mut self) -> u64 {
+        self.running().restored_bytes()
+    }
+
     /// Gives the running job a command, as HTTP does; it acts at the next tick.
     #[cfg(test)]
     pub(crate) fn order(

@@ -2,6 +2,7 @@
 
 use super::super::generation::roots::{Restore, RestoreFacts, restore_points};
 use super::super::patience::persist;
+use super::super::setup::Size;
 use super::super::upgrade::{self, Beginning};
 use super::Options;
 use super::lead::Claimed;
@@ -22,8 +23,16 @@ pub(super) struct Restored {
     pub(super) follow: Vec<TickRecord>,
 }
 
-/// PROTOCOL 5: the snapshot to begin with, and the ticks to follow from there.
-pub(super) fn restore(claimed: &Claimed, store: &Store, plan: &Plan) -> Result<Restored> {
+/// PROTOCOL 5: the snapshot to begin with, and the ticks to follow from there. All of the snapshot is verified here, before anything is
+/// released, and what this process' workers need of it is held for them.
+pub(super) fn restore(
+    claimed: &Claimed,
+    store: &Store,
+    plan: &Plan,
+    size: Size,
+) -> Result<Restored> {
+    let first = size.process * size.workers;
+    let shares = first..first + size.workers;
     let counter = &claimed.counter;
     let points = restore_points(RestoreFacts {
         snapshots: counter.snapshots(),
@@ -38,9 +47,8 @@ pub(super) fn restore(claimed: &Claimed, store: &Store, plan: &Plan) -> Result<R
         let snapshot = match point {
             Restore::Beginning => None,
             Restore::Snapshot(record) => {
-                let loaded =
-                    Snapshot::load(store, &record.manifest).and_then(|s| s.verify().map(|()| s));
-                match loaded {
+                let loaded = Snapshot::load(store, &record.manifest);
+                match loaded.and_then(|s| s.verify(shares.clone(), size.peers()).map(|()| s)) {
                     Ok(snapshot) => Some(snapshot),
                     Err(error) if error.kind() == Kind::Corrupt => {
                         tracing::error!(%error, tick = record.tick, "a snapshot is damaged; an older one is looked for");

@@ -65,6 +65,12 @@ impl Running {
         self.setup.sinks.values().all(|sink| sink.committed() >= tick)
     }
 
+    /// Bytes of segments that were read for the restored snapshot; 0 if nothing was restored.
+    #[cfg(test)]
+    pub(crate) fn restored_bytes(&self) -> u64 {
+        self.setup.start.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes_read())
+    }
+
     /// Ticks read again by this generation.
     pub(crate) fn replayed(&self) -> u64 {
         self.setup.observer.replayed_ticks()

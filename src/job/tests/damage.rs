@@ -6,6 +6,7 @@ use crate::flow::endpoint::kafka;
 use crate::ids::Tick;
 use crate::operators::aggregate::{count, sum};
 use crate::state::restore::Snapshot;
+use crate::state::segment::BLOCK_BYTES;
 use crate::testing::Job;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -40,6 +41,26 @@ fn snapshots(job: &Job) -> BTreeMap<Tick, (String, Vec<String>)> {
         (snapshot.tick(), (object.name, named))
     });
     found.collect()
+}
+
+/// What is verified before the start is what the workers are given: nothing is read a second time.
+#[test]
+fn a_start_reads_its_snapshot_once() {
+    let mut job = Job::new(|flow| {
+        let numbers = flow.source("numbers", kafka::topic("numbers").json::<u64>());
+        flow.serve("all", &numbers.upsert("all", |n| *n));
+    });
+    job.push("numbers", 0..40_000_u64).snapshot();
+    let before = job.table("all");
+    let (_, (manifest, _)) = snapshots(&job).pop_last().unwrap();
+    let once = Snapshot::load(job.store(), &manifest).unwrap();
+    once.verify(0..0, 1).unwrap();
+    assert!(once.bytes_read() > 10 * BLOCK_BYTES as u64, "{} bytes", once.bytes_read());
+    for workers in 1..=3 {
+        job.restart(workers);
+        assert_eq!(job.table("all"), before);
+        assert_eq!(job.restored_bytes(), once.bytes_read(), "{workers} worker(s)");
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -126,7 +126,7 @@ fn a_snapshot_of_two_processes_waits_for_both_and_holds_the_rows_of_both() {
     first.persister.handle().part(serde_json::from_str(&json).unwrap());
     let manifest = first.written(1).unwrap();
     let snapshot = Snapshot::load(&store, &manifest).unwrap();
-    snapshot.verify().unwrap();
+    snapshot.verify(0..0, 1).unwrap();
     let count = |uid| snapshot.rows(uid, 0, 1).unwrap().map(Result::unwrap).count();
     assert_eq!((count("a"), count("b")), (2, 100));
     let held = first.persister.handle().held();

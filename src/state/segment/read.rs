@@ -1,16 +1,18 @@
 //! Reading segments and verifying every byte of them.
 
 use super::{
-    BlockEntry, FOOTER, Header, MAGIC, OP_PUT, OP_REMOVE, SegmentRef, Tombstones, VERSION,
+    BlockEntry, FOOTER, Header, MAGIC, OP_PUT, OP_REMOVE, READ_BLOCKS, SegmentRef, Tombstones,
+    VERSION,
 };
 use crate::error::{Error, Result};
 use crate::ids::Tick;
 use crate::state::coding::{Cursor, crc};
 use crate::state::store::Store;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Bytes that are read at a segment's end at first; a larger index is read with a second call.
 const TAIL: u64 = 64 * 1024;
@@ -25,6 +27,8 @@ pub struct Segment {
     pub(in crate::state) blocks: Vec<BlockEntry>,
     last_key: Vec<u8>,
     read: Arc<AtomicU64>,
+    /// Blocks that were read before somebody asks for their entries.
+    held: Mutex<BTreeMap<usize, Bytes>>,
 }
 
 /// One entry of a segment.
@@ -88,6 +92,7 @@ impl Segment {
             blocks: index.blocks,
             last_key: index.last_key,
             read,
+            held: Mutex::default(),
         })
     }
 
@@ -116,29 +121,85 @@ impl Segment {
         &self.last_key
     }
 
-    /// The entries of these blocks, in order, read with one call.
+    /// The entries of these blocks, in order, read with one call unless they are held.
     ///
     /// # Errors
     /// As [`Segment::open`].
     pub fn read(&self, blocks: Range<usize>) -> Result<Vec<Entry>> {
-        let opening = Opening { store: &self.store, named: &self.named, read: &self.read };
+        let mut entries = Vec::new();
+        for (block, payload) in blocks.clone().zip(self.payloads(blocks)?) {
+            self.entries(block, &payload, &mut entries)?;
+        }
+        Ok(entries)
+    }
+
+    /// Reads and verifies every block. Those in `hold` are held until their entries are asked for, or until they are let go.
+    ///
+    /// # Errors
+    /// As [`Segment::open`].
+    pub(in crate::state) fn verify(&self, hold: &Range<usize>) -> Result<()> {
+        let mut entries = Vec::new();
+        for first in (0..self.block_count()).step_by(READ_BLOCKS) {
+            let blocks = first..self.block_count().min(first + READ_BLOCKS);
+            for (block, payload) in blocks.clone().zip(self.payloads(blocks)?) {
+                self.entries(block, &payload, &mut entries)?;
+                entries.clear();
+                if hold.contains(&block) {
+                    self.held().insert(block, payload);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds no block any more.
+    pub(in crate::state) fn let_go(&self) {
+        self.held().clear();
+    }
+
+    /// Whether it holds a block.
+    #[cfg(test)]
+    pub(in crate::state) fn holds(&self) -> bool {
+        !self.held().is_empty()
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<usize, Bytes>> {
+        self.held.lock().expect("no panic while it is held")
+    }
+
+    fn opening(&self) -> Opening<'_> {
+        Opening { store: &self.store, named: &self.named, read: &self.read }
+    }
+
+    /// What is in these blocks, with the right checksum.
+    fn payloads(&self, blocks: Range<usize>) -> Result<Vec<Bytes>> {
+        let taken: Vec<_> = {
+            let mut held = self.held();
+            blocks.clone().map_while(|block| held.remove(&block)).collect()
+        };
+        if taken.len() == blocks.len() {
+            return Ok(taken);
+        }
         let Some((first, last)) =
             self.blocks.get(blocks.clone()).and_then(|b| b.first().zip(b.last()))
         else {
             return Ok(Vec::new());
         };
-        let start = first.offset;
+        let (opening, start) = (self.opening(), first.offset);
         let bytes = opening.fetch(start..last.offset + u64::from(last.bytes))?;
-        let mut entries = Vec::new();
-        for block in &self.blocks[blocks] {
+        let payload = |block: &BlockEntry| {
             let from = (block.offset - start) as usize;
             let frame = bytes.slice(from..from + block.bytes as usize);
             opening.frame(block.offset, &frame, 0, block.crc)?;
-            let payload = frame.slice(4..frame.len() - 4);
-            self.parse_block(&payload, block, &mut entries)
-                .ok_or_else(|| opening.wrong(block.offset, "the block has another shape"))?;
-        }
-        Ok(entries)
+            Ok(frame.slice(4..frame.len() - 4))
+        };
+        self.blocks[blocks].iter().map(payload).collect()
+    }
+
+    fn entries(&self, block: usize, payload: &Bytes, out: &mut Vec<Entry>) -> Result<()> {
+        let entry = &self.blocks[block];
+        self.parse_block(payload, entry, out)
+            .ok_or_else(|| self.opening().wrong(entry.offset, "the block has another shape"))
     }
 
     fn parse_block(&self, payload: &Bytes, block: &BlockEntry, out: &mut Vec<Entry>) -> Option<()> {

@@ -94,8 +94,19 @@ fn check(store: &Store, manifest: &str, oracle: &[Rows]) {
             assert_eq!(&read(&snapshot, uid, of), rows, "{manifest} of {uid} in {of} shares");
         }
         let once = Snapshot::load(store, manifest).unwrap();
-        once.verify().unwrap();
+        once.verify(0..of, of).unwrap();
         assert_eq!(snapshot.bytes_read(), once.bytes_read(), "{of} shares read each block once");
+        for (uid, rows) in UIDS.iter().zip(oracle) {
+            assert_eq!(&read(&once, uid, of), rows, "{manifest} of {uid} from what is held");
+        }
+        assert!(!once.holds(), "what was given is not held any more");
+        assert_eq!(snapshot.bytes_read(), once.bytes_read(), "what was verified is not read again");
+        let gone = Snapshot::load(store, manifest).unwrap();
+        gone.verify(0..of, of).unwrap();
+        gone.done(2);
+        assert!(gone.holds() || oracle.iter().all(Rows::is_empty), "one of two is done");
+        gone.done(2);
+        assert!(!gone.holds(), "both are done");
     }
 }
 
