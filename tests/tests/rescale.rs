@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidemark_oracle::Output;
 use tidemark_tests::broker::Broker;
 use tidemark_tests::engine::{Engine, binary};
+use tidemark_tests::lines::Found;
 use tidemark_tests::proof::run::say;
 use tidemark_tests::proof::stage::Stage;
 
@@ -22,6 +23,8 @@ fn change(cluster: &Engine, arguments: &[&str]) -> Json {
     let status = command.wait(LONG).unwrap();
     let log = || format!("{}\n{}", command.stderr().tail(20), cluster.stderr().tail(40));
     assert_eq!(status.code(), Some(0), "{}", log());
+    // Its end may be read a little later than that of the log.
+    assert_eq!(command.stdout().wait_from(0, LONG, |_| false), Found::Ended);
     let found: Json = serde_json::from_str(&command.stdout().tail(1)).unwrap();
     assert_eq!(found["nothing_shown_is_lost"], true, "{found}\n{}", log());
     // A clean end leaves a snapshot at the last tick, which every sink has.
