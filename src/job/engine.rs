@@ -232,7 +232,7 @@ fn lead(
         end = claimed.end,
         least = claimed.least
     );
-    let restored = restored::restore(&claimed, &store, plan, options.size)?;
+    let restored = restored::restore(&claimed, &store, plan, &options)?;
     for note in &restored.beginning.notes {
         tracing::warn!("{note}");
     }

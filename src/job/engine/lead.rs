@@ -46,7 +46,9 @@ pub(super) fn claim_and_fence(
     connectors: &dyn Connectors,
 ) -> Result<Claimed> {
     let mut counter = Counter::new();
-    read_and_count(log.as_mut(), &mut counter)?;
+    persist("reading the tick log", options.start_time_max, || {
+        read_and_count(log.as_mut(), &mut counter)
+    })?;
     let wanted = wanted(&opened, plan, options);
     let (program, drop_state) = (&options.program, &options.drop_state);
     let switches = will_switch(program, drop_state, &counter);
@@ -103,7 +105,9 @@ pub(super) fn claim_and_fence(
     let newest = counter.snapshots().iter().map(|s| s.tick).max().unwrap_or(0);
     let resumed = Progress::whole(&identity, newest);
     let (writers, held) = fence(&counter, &identity, resumed, opened, options, connectors)?;
-    let newest = claim::newest(store)?.map_or(generation, |claim| claim.generation);
+    let newest =
+        persist("reading the newest claim", options.start_time_max, || claim::newest(store))?;
+    let newest = newest.map_or(generation, |claim| claim.generation);
     let end = counter.last_tick();
     let facts = lanes::Facts {
         own: generation,

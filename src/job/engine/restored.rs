@@ -29,8 +29,9 @@ pub(super) fn restore(
     claimed: &Claimed,
     store: &Store,
     plan: &Plan,
-    size: Size,
+    options: &Options,
 ) -> Result<Restored> {
+    let size = options.size;
     let first = size.process * size.workers;
     let shares = first..first + size.workers;
     let counter = &claimed.counter;
@@ -47,8 +48,13 @@ pub(super) fn restore(
         let snapshot = match point {
             Restore::Beginning => None,
             Restore::Snapshot(record) => {
-                let loaded = Snapshot::load(store, &record.manifest);
-                match loaded.and_then(|s| s.verify(shares.clone(), size.peers()).map(|()| s)) {
+                let what = format!("reading the snapshot at tick {}", record.tick);
+                let loaded = persist(&what, options.start_time_max, || {
+                    let snapshot = Snapshot::load(store, &record.manifest)?;
+                    snapshot.verify(shares.clone(), size.peers())?;
+                    Ok(snapshot)
+                });
+                match loaded {
                     Ok(snapshot) => Some(snapshot),
                     Err(error) if error.kind() == Kind::Corrupt => {
                         tracing::error!(%error, tick = record.tick, "a snapshot is damaged; an older one is looked for");

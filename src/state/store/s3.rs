@@ -20,6 +20,8 @@ use std::time::Duration;
 const SCHEME: &str = "s3://";
 /// The longest wait for a connection, within the limit of a request.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// More tries than there is time for: time is the bound.
+const TRIES_MAX: usize = 10_000;
 /// The longest pause between two tries of one call.
 const BACKOFF_MAX: Duration = Duration::from_secs(3);
 
@@ -194,8 +196,7 @@ impl Store {
         drop(rustls::crypto::ring::default_provider().install_default());
         let again = RetryConfig {
             backoff: BackoffConfig { max_backoff: BACKOFF_MAX, ..BackoffConfig::default() },
-            // Time is the bound.
-            max_retries: usize::MAX,
+            max_retries: TRIES_MAX,
             retry_timeout: s3.retry_time,
         };
         let once = RetryConfig { max_retries: 0, ..again.clone() };

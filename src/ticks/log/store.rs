@@ -253,22 +253,22 @@ impl StoreLog {
         loop {
             let error = match self.store.put_if_absent(&name(number), bytes.clone()) {
                 Ok(Put::Created) => break Ok(Made::Own),
-                Ok(Put::Exists) => match pause.until_read(|| self.fetch(number))? {
-                    Some((head, _)) if head.nonce == nonce => break Ok(Made::Own),
-                    Some((_, others)) => break Ok(Made::Another(others)),
-                    None => Error::new(Kind::Retry, "what lay there was deleted at this moment"),
-                },
-                Err(error) => error,
+                Ok(Put::Exists) => {
+                    Error::new(Kind::Retry, "what lay there was deleted at this moment")
+                }
+                Err(error) if error.kind() == Kind::Retry => {
+                    pause.wait(&error);
+                    continue;
+                }
+                Err(error) if error.kind() == Kind::Undecided && !self.store.is_local() => error,
+                Err(error) => break Err(error),
             };
-            let again = match error.kind() {
-                Kind::Retry => true,
-                Kind::Undecided => !self.store.is_local(),
-                _ => false,
-            };
-            if !again {
-                break Err(error);
+            // "Exists" and a lost answer are the same question: whose is it?
+            match pause.until_read(|| self.fetch(number))? {
+                Some((head, _)) if head.nonce == nonce => break Ok(Made::Own),
+                Some((_, others)) => break Ok(Made::Another(others)),
+                None => pause.wait(&error),
             }
-            pause.wait(&error);
         }
     }
 
