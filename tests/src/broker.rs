@@ -6,6 +6,7 @@ mod port;
 pub use jars::KAFKA_VERSION;
 pub use port::free_port;
 
+use crate::cache;
 use crate::lines::{Found, Lines};
 use crate::process::{self, Signal};
 use crate::{Failure, Result};
@@ -60,7 +61,7 @@ impl Broker {
         let mut last = None;
         // Between the choice of a port and Kafka's bind another process may take it: then others are chosen.
         for _ in 0..5 {
-            let folder = new_folder()?;
+            let folder = cache::scratch("tidemark-kafka-")?;
             let (port, controller) = (free_port()?, free_port()?);
             jars.format(&folder.join("data"))?;
             fs::write(
@@ -190,25 +191,6 @@ impl Drop for Broker {
         drop(self.kill());
         drop(fs::remove_dir_all(&self.folder));
     }
-}
-
-/// A new folder that says whose it is; folders of test processes that are gone are removed first, since a shared broker is
-/// never dropped.
-fn new_folder() -> Result<PathBuf> {
-    const PREFIX: &str = "tidemark-kafka-";
-    let place = std::env::temp_dir();
-    for entry in fs::read_dir(&place)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            // Another test process may be removing it at this moment.
-            drop(fs::remove_dir_all(entry.path()));
-        }
-    }
-    let prefix = format!("{PREFIX}{}-", std::process::id());
-    let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(place)?;
-    Ok(folder.keep())
 }
 
 fn settings(folder: &Path, port: u16, controller: u16, more: &[(&str, &str)]) -> String {

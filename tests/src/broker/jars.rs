@@ -1,9 +1,10 @@
 //! Kafka's jars, fetched once from Maven Central into a cache outside the tree, and a formatted empty data directory beside them.
 
-use crate::failure::{Failure, Result};
-use std::fs::{self, File};
+use crate::cache::{self, run};
+use crate::failure::Result;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The Kafka release that the tests run against.
 pub const KAFKA_VERSION: &str = "4.3.1";
@@ -22,16 +23,7 @@ impl Jars {
     /// # Errors
     /// If `mvn` or `java` is missing or fails; the message has their output.
     pub(super) fn obtain() -> Result<Jars> {
-        let cache = cache_folder()?;
-        let folder = cache.join(format!("kafka-{KAFKA_VERSION}"));
-        if !folder.join("complete").exists() {
-            fs::create_dir_all(&cache)?;
-            let lock = File::create(cache.join(format!("kafka-{KAFKA_VERSION}.lock")))?;
-            lock.lock()?;
-            if !folder.join("complete").exists() {
-                fetch(&folder)?;
-            }
-        }
+        let folder = cache::folder(&format!("kafka-{KAFKA_VERSION}"), fetch)?;
         Ok(Jars { folder })
     }
 
@@ -54,22 +46,9 @@ impl Jars {
     }
 }
 
-fn cache_folder() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("TIDEMARK_TEST_CACHE") {
-        return Ok(folder.into());
-    }
-    let home = std::env::var_os("HOME").ok_or_else(|| {
-        Failure::new("neither TIDEMARK_TEST_CACHE nor HOME is set: no place for Kafka's jars")
-    })?;
-    Ok(Path::new(&home).join(".cache").join("tidemark"))
-}
-
 #[expect(clippy::print_stderr, reason = "says why the first start takes longer")]
 fn fetch(folder: &Path) -> Result<()> {
     eprintln!("fetching Kafka {KAFKA_VERSION} (44 MB) from Maven Central to {}", folder.display());
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
-    }
     fs::create_dir_all(folder.join("lib"))?;
     let pom = folder.join("pom.xml");
     fs::write(&pom, project())?;
@@ -95,26 +74,7 @@ fn fetch(folder: &Path) -> Result<()> {
     let mut format = Command::new("java");
     format.args(["-XX:TieredStopAtLevel=1", "-cp"]).arg(folder.join("lib").join("*"));
     format.args(["kafka.tools.StorageTool", "format", "-t", "dGlkZW1hcmstdGVzdHMtMQ", "-c"]);
-    run(format.arg(&properties), "Kafka's data directory could not be formatted")?;
-    File::create(folder.join("complete"))?.sync_all()?;
-    Ok(())
-}
-
-fn run(command: &mut Command, otherwise: &str) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().map_err(|error| {
-        Failure::from(error)
-            .at(format!("{otherwise}: cannot run {program} (apt-get install it, or use ./test)"))
-    })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Failure(format!(
-        "{otherwise}: {program} ended with {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )))
+    run(format.arg(&properties), "Kafka's data directory could not be formatted")
 }
 
 fn project() -> String {

@@ -1,9 +1,9 @@
 //! A job whose tick log is in the store, in a local directory here: exactly once over kills, one leader of two, damage refused by name.
 
-use crate::{LONG, bid, busy, q1, sorted, until, written};
+use crate::{LONG, busy, q1, sorted, until, written};
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
+use tidemark_tests::bids::halt;
 use tidemark_tests::engine::{Engine, Launch};
 use tidemark_tests::process::Signal;
 
@@ -12,12 +12,8 @@ fn stored(workers: usize, root: &Path, input: &Path) -> Launch {
     busy(q1(workers, root, input)).set("log.kind", "store")
 }
 
-/// Bids from number `from` on, appended to the input; the rows that come of them.
 fn write(input: &Path, from: u64, count: u64) -> Vec<String> {
-    let (lines, rows): (Vec<_>, Vec<_>) = (from..from + count).map(bid).unzip();
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(input).unwrap();
-    file.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
-    rows
+    tidemark_tests::bids::write(input, from, count).unwrap()
 }
 
 /// Waits until the sink has this many rows.
@@ -55,32 +51,6 @@ fn lines_come_out_once_over_kills_and_the_log_is_cut() {
     assert_eq!(fs::read_dir(root.join("state/cut")).unwrap().count(), 1, "the log was cut");
 }
 
-/// Halts a leader between two commits: within one it would hold the sink's directory, and nobody could take that over.
-fn halt(leader: &Engine, root: &Path) {
-    let lock = fs::File::open(root.join("out/.tidemark/lock")).unwrap();
-    let threads = format!("/proc/{}/task", leader.pid());
-    let halted = |thread: fs::DirEntry| {
-        fs::read_to_string(thread.path().join("stat")).is_ok_and(|stat| stat.contains(") T "))
-    };
-    until("the leader is halted between two commits", || {
-        leader.signal(Signal::Stop).unwrap();
-        until("every thread of it is halted", || {
-            let all = fs::read_dir(&threads).unwrap().all(|thread| halted(thread.unwrap()));
-            if all { Ok(()) } else { Err("some run".to_owned()) }
-        });
-        match lock.try_lock() {
-            Ok(()) => {
-                lock.unlock().unwrap();
-                Ok(())
-            }
-            Err(held) => {
-                leader.signal(Signal::Cont).unwrap();
-                Err(held.to_string())
-            }
-        }
-    });
-}
-
 #[test]
 fn a_halted_leader_comes_back_after_another_and_ends_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
@@ -89,7 +59,7 @@ fn a_halted_leader_comes_back_after_another_and_ends_with_the_reason() {
     let launch = |workers| stored(workers, root, &input).set("source.events.follow", true);
     let mut old = Engine::launch(&launch(2)).unwrap();
     rows(&old, root, expected.len());
-    halt(&old, root);
+    halt(&old, &root.join("out")).unwrap();
 
     let mut new = Engine::launch(&launch(1)).unwrap();
     new.wait_phase(0, LONG, |phase| phase.name == "leading").unwrap();
