@@ -2,7 +2,6 @@
 
 use super::super::generation::roots::{Restore, RestoreFacts, restore_points};
 use super::super::patience::persist;
-use super::super::setup::Size;
 use super::super::upgrade::{self, Beginning};
 use super::Options;
 use super::lead::Claimed;

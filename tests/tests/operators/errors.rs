@@ -135,14 +135,17 @@ fn panics_in_event_time(flow: &Flow<'_>) {
     flow.sink("out", &events, kafka::topic("out").json());
 }
 
-const UNLUCKY: [Event; 3] = [event(2, 1), event(3, 13), event(1, 2)];
+/// The second is unlucky; one was read before them.
+fn unlucky() -> [Event; 3] {
+    [event(2, 1), event(3, 13), event(1, 2)]
+}
 
 #[test]
 fn a_panic_behind_a_source_names_the_record() {
     let all: [Build; 3] = [panics_in_map, panics_in_key, panics_in_event_time];
     for build in all {
         for workers in [1, 3] {
-            let error = failing(build, workers, &UNLUCKY);
+            let error = failing(build, workers, &unlucky());
             let place = "source events, partition 0, offset 2";
             says(&error, Kind::Input, &[place, "panicked", "value 13 is unlucky"]);
         }
@@ -152,7 +155,7 @@ fn a_panic_behind_a_source_names_the_record() {
 #[test]
 fn a_panic_elsewhere_ends_the_job_with_its_words() {
     for workers in [1, 3] {
-        let error = failing(panics_in_reduce, workers, &UNLUCKY);
+        let error = failing(panics_in_reduce, workers, &unlucky());
         says(&error, Kind::Internal, &["panicked at tick 2", "value 13 is unlucky"]);
     }
 }
