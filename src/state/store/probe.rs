@@ -3,22 +3,35 @@
 use super::{Put, Store};
 use crate::error::{Error, Kind, Result};
 use crate::random;
+use std::time::Duration;
 
 /// Objects that were made to try the store. One that stays, since its maker was killed, is never read.
 const PROBE: &str = "probe";
-/// So many try to make the object at the same moment.
+/// So many objects are tried: a store that is not safe may do one rightly, the first above all, before connections are open.
+const RACES: usize = 3;
+/// So many try to make an object at the same moment.
 const RACERS: u8 = 8;
+/// Between the tries of one step.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
 
-/// Makes an object of a name that nobody else uses, several times at once and once more, reads it, lists it, and deletes it.
+/// Makes objects of names that nobody else uses, each several times at once and once more, reads and lists them, and deletes them.
 ///
 /// # Errors
 /// `Config` if the store does not make an object only if it is absent, does not show at once what it has, or refuses a call;
-/// `Retry` or `Undecided` if it did not answer: try again, the name will be another.
+/// `Retry` or `Undecided` if it did not answer: try again, the names will be others.
 pub(super) fn probe(store: &Store) -> Result<()> {
-    let name = format!("{PROBE}/{}-{}", random::nonce(), random::nonce());
-    let tried = try_out(store, &name);
-    let deleted = store.delete(&name);
-    tried.and(deleted)
+    let own = format!("{PROBE}/{}-{}", random::nonce(), random::nonce());
+    let names: Vec<String> = (1..=RACES).map(|race| format!("{own}-{race}")).collect();
+    let tried = names.iter().try_for_each(|name| try_out(store, name));
+    match tried {
+        Ok(()) => steady(|| store.delete_all(&names)),
+        // What was met first says more than what becomes of the deletion.
+        Err(error) => {
+            drop(store.delete_all(&names));
+            Err(error)
+        }
+    }
 }
 
 fn try_out(store: &Store, name: &str) -> Result<()> {
@@ -30,22 +43,36 @@ fn try_out(store: &Store, name: &str) -> Result<()> {
         )))
     };
     let racers = race(store, name);
-    let found = store.get(name)?;
+    let away = racers.iter().all(|(_, outcome)| outcome.is_err());
+    let found = if away { None } else { steady(|| store.get(name))? };
     match judge(&racers, found.as_deref()) {
         Verdict::One => {}
         Verdict::Open(error) => return Err(error),
         Verdict::Unfit(what) => return unfit(what),
     }
-    if store.put_if_absent(name, "late")? == Put::Created {
+    if steady(|| store.put_if_absent(name, "late"))? == Put::Created {
         return unfit(AGAIN);
     }
-    if store.get(name)? != found {
+    if steady(|| store.get(name))? != found {
         return unfit("the store refused to make an object again and replaced it all the same");
     }
-    if store.list(PROBE)?.iter().all(|object| object.name != name) {
+    if steady(|| store.list(PROBE))?.iter().all(|object| object.name != name) {
         return unfit("the store does not list an object that it has just made");
     }
     Ok(())
+}
+
+/// The outcome of a step that may be done twice; a few tries more if it passes.
+fn steady<T>(step: impl Fn() -> Result<T>) -> Result<T> {
+    for pause in PAUSES {
+        match step() {
+            Err(e) if matches!(e.kind(), Kind::Retry | Kind::Undecided) => {
+                std::thread::sleep(pause)
+            }
+            outcome => return outcome,
+        }
+    }
+    step()
 }
 
 const AGAIN: &str = "the store made an object again that was to be made only if absent";

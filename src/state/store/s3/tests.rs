@@ -217,37 +217,36 @@ fn an_object_that_is_not_there_is_no_refusal() {
     assert_eq!(unprobed(&settings(&server.endpoint)).get("a/1").unwrap(), None);
 }
 
-/// A server that has one object, if any, and does as `strict` says with conditions.
-fn one_object(strict: bool, shows: bool) -> Stub {
-    let object = std::sync::Mutex::new(None::<(String, Vec<u8>)>);
+/// A server that keeps what it is given, and does as `strict` and `shows` say with conditions and listings.
+fn bucket(strict: bool, shows: bool) -> Stub {
+    let objects = std::sync::Mutex::new(std::collections::BTreeMap::<String, Vec<u8>>::new());
     Stub::start(move |request: &Request| {
-        let mut object = object.lock().unwrap();
+        let mut objects = objects.lock().unwrap();
         let (method, path) = request.line.split_once(' ').unwrap();
+        let key = path.trim_start_matches("/bucket/").to_owned();
         match method {
-            "PUT" if strict && object.is_some() => said(412, "PreconditionFailed"),
+            "PUT" if strict && objects.contains_key(&key) => said(412, "PreconditionFailed"),
             "PUT" => {
-                let key = path.trim_start_matches("/bucket/").to_owned();
-                *object = Some((key, request.body.clone()));
+                objects.insert(key, request.body.clone());
                 fine("")
             }
             "POST" => {
-                let (key, _) = object.take().unwrap();
-                fine(&format!("<DeleteResult><Deleted><Key>{key}</Key></Deleted></DeleteResult>"))
+                let asked = String::from_utf8_lossy(&request.body).into_owned();
+                objects.retain(|key, _| !asked.contains(&format!("<Key>{key}</Key>")));
+                fine("<DeleteResult><Deleted><Key>all</Key></Deleted></DeleteResult>")
             }
             _ if path.contains("list-type=2") => {
-                let listed = object.as_ref().filter(|_| shows).map(|(key, body)| {
+                let listed = objects.iter().filter(|_| shows).map(|(key, body)| {
                     format!(
                         "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>2026-11-27T10:00:00Z</LastModified></Contents>",
                         body.len()
                     )
                 });
-                fine(&format!(
-                    "<ListBucketResult>{}</ListBucketResult>",
-                    listed.unwrap_or_default()
-                ))
+                let listed: String = listed.collect();
+                fine(&format!("<ListBucketResult>{listed}</ListBucketResult>"))
             }
-            _ => match &*object {
-                Some((_, body)) => fine(&String::from_utf8_lossy(body)),
+            _ => match objects.get(&key) {
+                Some(body) => fine(&String::from_utf8_lossy(body)),
                 None => said(404, "NoSuchKey"),
             },
         }
@@ -256,14 +255,17 @@ fn one_object(strict: bool, shows: bool) -> Stub {
 
 #[test]
 fn a_store_that_makes_an_object_only_if_absent_is_opened_and_left_empty() {
-    let server = one_object(true, true);
+    let server = bucket(true, true);
     let store = Store::in_s3(&settings(&server.endpoint)).unwrap();
     assert_eq!(store.list("").unwrap(), []);
-    let made = server.seen("PUT");
-    assert!(made.len() > 2 && made.iter().all(|request| request.line == made[0].line));
-    assert!(made[0].line.starts_with("PUT /bucket/some/state/probe/"), "{}", made[0].line);
+    let names = |from| -> std::collections::BTreeSet<String> {
+        server.seen("PUT")[from..].iter().map(|request| request.line.clone()).collect()
+    };
+    let (made, first) = (server.seen("PUT").len(), names(0));
+    assert!(made > 2 * first.len(), "each more than once: {made} {first:?}");
+    assert!(first.iter().all(|l| l.starts_with("PUT /bucket/some/state/probe/")), "{first:?}");
     let again = Store::in_s3(&settings(&server.endpoint)).unwrap();
-    assert_ne!(server.seen("PUT")[made.len()].line, made[0].line, "a name of its own");
+    assert!(names(made).is_disjoint(&first), "names of its own");
     assert_eq!(again.url(), "s3://bucket/some/state");
 }
 
@@ -271,13 +273,13 @@ fn a_store_that_makes_an_object_only_if_absent_is_opened_and_left_empty() {
 fn a_store_that_is_not_safe_is_refused_by_name_and_left_empty() {
     for (strict, shows, word) in [(false, true, "made an object again"), (true, false, "not list")]
     {
-        let server = one_object(strict, shows);
+        let server = bucket(strict, shows);
         let error = Store::in_s3(&settings(&server.endpoint)).unwrap_err();
         assert_eq!(error.kind(), Kind::Config);
         for part in [word, "If-None-Match", "s3://bucket/some/state/probe/", &server.endpoint] {
             assert!(error.message().contains(part), "no {part:?} in {error}");
         }
-        assert_eq!(server.seen("POST").len(), 1, "deleted");
+        assert_eq!(unprobed(&settings(&server.endpoint)).list("").unwrap(), []);
     }
 }
 
@@ -289,7 +291,7 @@ fn credentials_that_are_not_given_are_told_from_a_store_that_refuses() {
         uri: format!("{}/key", host.endpoint),
         token_file: token.path().display().to_string(),
     };
-    let server = one_object(true, true);
+    let server = bucket(true, true);
     let s3 = S3 { credentials, ..settings(&server.endpoint) };
     let error = Store::in_s3(&s3).unwrap_err();
     assert_eq!(error.kind(), Kind::Config);
