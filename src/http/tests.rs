@@ -121,7 +121,9 @@ fn after_waits_for_its_tick_and_no_longer_than_told() {
 
 #[test]
 fn every_refusal_is_json_with_a_code() {
-    let (_job, serving) = start(HttpSettings { body_bytes_max: 100, ..settings() });
+    let (job, serving) = start(HttpSettings { body_bytes_max: 100, ..settings() });
+    // The workers have let go of what left the history.
+    job.served();
     let at = serving.address();
     let table = [
         ("GET", "/nothing", 404, "not-found"),
@@ -137,6 +139,7 @@ fn every_refusal_is_json_with_a_code() {
         ("GET", "/api/v1/views/visits/changes?from_tick=5", 410, "gone"),
         ("GET", "/api/v1/views/none/changes", 404, "no-such-view"),
         ("POST", "/api/v1/job/stop", 503, "unavailable"),
+        ("POST", "/api/v1/job/retry", 400, "bad-request"),
     ];
     for (method, path, status, code) in table {
         let answer = send(at, method, path, &[], "");
