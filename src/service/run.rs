@@ -372,11 +372,14 @@ impl Job {
 
     /// Runs nothing as long as the last generations died of the same panic and nobody wants it tried again.
     fn wait_if_stuck(&self, store: &Store, build: &str) -> Result<()> {
-        let Some(death) = deaths::repeated(store, build)? else { return Ok(()) };
+        let look = || deaths::repeated(store, build);
+        let Some(death) = persist("reading how generations ended", START_TIME_MAX, look)? else {
+            return Ok(());
+        };
         tracing::error!("{death}");
         self.shared.await_retry(death.to_string());
         tracing::info!("tried again, as wanted");
-        deaths::forget(store)
+        persist("forgetting how generations ended", START_TIME_MAX, || deaths::forget(store))
     }
 
     /// Does the share of a process that does not lead.

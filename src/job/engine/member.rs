@@ -1,6 +1,7 @@
 //! A process that does not lead: it joins process 0, hears where the generation goes on from, and does its share.
 
 use super::super::claim;
+use super::super::patience::persist;
 use super::super::peers::{Begin, Order, Report, Told, Up, lost};
 use super::super::shared::Shared;
 use super::launch::Launch;
@@ -54,9 +55,12 @@ fn launch(
         up.line.close(LAST_WORD_TIME_MAX);
         return Ok(None);
     };
-    same_store(&store, &begin)?;
+    let patience = options.start_time_max;
+    persist("looking for the claim of process 0", patience, || same_store(&store, &begin))?;
     shared.update(|status| status.generation = begin.generation);
-    let load = |manifest: &String| Snapshot::load(&store, manifest);
+    let load = |manifest: &String| {
+        persist("reading the snapshot", patience, || Snapshot::load(&store, manifest))
+    };
     let snapshot = begin.manifest.as_ref().map(load).transpose()?;
     let launch = Launch { build, plan, options, shared, wall, store, transports };
     launch.follow(begin, snapshot, up).map(Some)
