@@ -159,6 +159,19 @@ impl Engine {
         Engine::start(launch, &arguments, http)
     }
 
+    /// Starts the binary with just these arguments and variables; it serves at `http`, if anywhere.
+    ///
+    /// # Errors
+    /// As [`Engine::launch`].
+    pub fn with(
+        arguments: &[String],
+        environment: &[(String, String)],
+        http: u16,
+    ) -> Result<Engine> {
+        let launch = Launch { environment: environment.to_vec(), ..Launch::default() };
+        Engine::start(&launch, arguments, http)
+    }
+
     fn start(launch: &Launch, arguments: &[String], http: u16) -> Result<Engine> {
         let mut command = Command::new(launch.program.clone().map_or_else(binary, Ok)?);
         command
