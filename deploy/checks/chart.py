@@ -26,6 +26,16 @@ REFUSED = [
     ({"state": {"kind": "gcs"}}, "kind"),
 ]
 
+# Values with which processes must not join each other while one update replaces them.
+CONFIGURATIONS = [
+    {},
+    {"config": "[tick]"},
+    {"arguments": ["-D", "a=b"]},
+    {"env": [{"name": "A", "value": "b"}]},
+    {"image": {"tag": "2"}},
+    {"dataflow": "q3"},
+]
+
 
 def problems():
     """What is wrong, one text each."""
@@ -45,6 +55,11 @@ def problems():
         for manifest in objects:
             yield from (f"{case.name}: {problem}" for problem in of_schema(manifest))
         yield from (f"{case.name}: {problem}" for problem in of_references(objects))
+    names = [cluster_name(values) for values in CONFIGURATIONS]
+    if len(set(names)) != len(names):
+        yield f"processes of different configurations would join each other: {names}"
+    if cluster_name({}) != cluster_name({"podLabels": {"a": "b"}}):
+        yield "a label changes the cluster's name"
     for values, reason in REFUSED:
         try:
             render(values)
@@ -52,6 +67,12 @@ def problems():
         except helm.HelmError as error:
             if reason not in str(error):
                 yield f"{values} is refused, but not for {reason!r}: {error}"
+
+
+def cluster_name(values):
+    (stateful,) = (manifest for manifest in render(values) if manifest["kind"] == "StatefulSet")
+    (container,) = stateful["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: entry.get("value") for entry in container["env"]}["TIDEMARK_CLUSTER__NAME"]
 
 
 def of_schema(manifest):

@@ -86,7 +86,7 @@ def unit(name, processes, more):
     service = dict(parser.items("Service"))
     credentials = f"/run/credentials/{name}"
     secrets = [f"{credentials}/{line.split(':')[0]}" for line in service["LoadCredential"].splitlines()]
-    found = {"files": {"/etc/tidemark/tidemark.toml": ""}, "secrets": secrets, "folders": ["/var/lib/tidemark"], "processes": []}
+    found = {"files": {"/etc/tidemark/tidemark.toml": ""}, "secrets": secrets, "folders": [f"/var/lib/{service.get('StateDirectory', 'tidemark')}"], "processes": []}
     for index in range(processes):
         special = lambda text: text.replace("%d", credentials).replace("%i", str(index))
         words = [word for line in service["Environment"].splitlines() for word in shlex.split(special(line))]

@@ -52,6 +52,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- join "," $hosts -}}
 {{- end -}}
 
+{{/* Another one for each configuration: while an update replaces pods one by one, old and new ones refuse each other. */}}
+{{- define "tidemark.cluster" -}}
+{{- $told := pick .Values "image" "dataflow" "workers" "config" "arguments" "env" "envFrom" "state" "log" -}}
+{{ include "tidemark.fullname" . }}-{{ list .Chart.AppVersion $told | toJson | sha256sum | trunc 12 }}
+{{- end -}}
+
 {{- define "tidemark.state" -}}
 {{- if eq .Values.state.kind "s3" -}}
 s3://{{ .Values.state.s3.bucket }}/{{ .Values.state.s3.prefix | default (include "tidemark.fullname" .) }}
