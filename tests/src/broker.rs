@@ -13,7 +13,7 @@ use crate::{Failure, Result};
 use jars::Jars;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -152,27 +152,10 @@ impl Broker {
             .args(["-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", &self.jars.class_path()])
             .arg("kafka.Kafka")
             .arg(self.folder.join("server.properties"))
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = process::spawn(command)?;
-        let lines = Lines::new();
-        lines.follow(child.stdout.take().expect("is piped"));
-        lines.follow(child.stderr.take().expect("is piped"));
-        match lines.wait_for("Kafka Server started", START_LIMIT) {
-            Found::Line(..) => {
-                *slot = Some(Node { child, lines });
-                Ok(())
-            }
-            end => {
-                // It has ended, or hangs; either way nobody will use it.
-                drop(child.kill());
-                child.wait()?;
-                let end = if end == Found::Ended { "ended" } else { "was not ready in time" };
-                Err(Failure(format!("Kafka {end} at start:\n{}", lines.tail(60))))
-            }
-        }
+            .current_dir(&self.folder);
+        let (child, lines) = process::serve("Kafka", command, "Kafka Server started", START_LIMIT)?;
+        *slot = Some(Node { child, lines });
+        Ok(())
     }
 
     /// The last `count` lines of the broker's log, for messages.

@@ -1,11 +1,13 @@
 //! Children that die with this process, and signals to them. Knows neither Kafka nor the engine.
 #![expect(unsafe_code, reason = "two system calls that the standard library does not wrap")]
 
+use crate::lines::{Found, Lines};
 use crate::{Failure, Result};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 /// A signal that tests send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,33 @@ pub fn signal(pid: u32, signal: Signal) -> Result<()> {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error().into()),
     }
+}
+
+/// Starts a server and waits for the line by which it says that it serves; `what` is its name for messages. Gives it with all that it
+/// prints.
+///
+/// # Errors
+/// If it does not say so within `limit`; it is ended then, and the message has the end of its log.
+pub fn serve(
+    what: &str,
+    mut command: Command,
+    ready: &str,
+    limit: Duration,
+) -> Result<(Child, Lines)> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn(command)?;
+    let lines = Lines::new();
+    lines.follow(child.stdout.take().expect("is piped"));
+    lines.follow(child.stderr.take().expect("is piped"));
+    let end = match lines.wait_for(ready, limit) {
+        Found::Line(..) => return Ok((child, lines)),
+        Found::Ended => "ended",
+        Found::TimedOut => "was not ready in time",
+    };
+    // It has ended, or hangs; either way nobody will use it.
+    drop(child.kill());
+    child.wait()?;
+    Err(Failure(format!("{what} {end} at start:\n{}", lines.tail(60))))
 }
 
 type Request = (Command, Sender<std::io::Result<Child>>);

@@ -4,12 +4,11 @@
 pub mod proxy;
 
 use crate::broker::free_port;
-use crate::lines::{Found, Lines};
 use crate::s3::proxy::Proxy;
 use crate::{Failure, Result, cache, process};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +30,6 @@ pub fn fetch() -> Result<()> {
 pub struct Server {
     folder: PathBuf,
     child: Child,
-    lines: Lines,
     front: Proxy,
     https: u16,
     buckets: AtomicU64,
@@ -64,24 +62,17 @@ impl Server {
             .args(["--server.address=127.0.0.1", &format!("--server.port={https}")])
             .arg(format!("--com.adobe.testing.s3mock.http-port={http}"))
             .arg(format!("--com.adobe.testing.s3mock.store.root={}", folder.join("data").display()))
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = process::spawn(command)?;
-        let lines = Lines::new();
-        lines.follow(child.stdout.take().expect("is piped"));
-        lines.follow(child.stderr.take().expect("is piped"));
-        let found = lines.wait_for("Started S3MockApplication", START_LIMIT);
-        let front = Proxy::start(&format!("127.0.0.1:{http}"), 0)?;
-        let server = Server { folder, child, lines, front, https, buckets: AtomicU64::new(0) };
-        match found {
-            Found::Line(..) => Ok(server),
-            end => {
-                let end = if end == Found::Ended { "ended" } else { "was not ready in time" };
-                Err(Failure(format!("S3Mock {end} at start:\n{}", server.lines.tail(60))))
+            .current_dir(&folder);
+        let served = process::serve("S3Mock", command, "Started S3MockApplication", START_LIMIT);
+        let child = match served {
+            Ok((child, _)) => child,
+            Err(failure) => {
+                drop(fs::remove_dir_all(&folder));
+                return Err(failure);
             }
-        }
+        };
+        let front = Proxy::start(&format!("127.0.0.1:{http}"), 0)?;
+        Ok(Server { folder, child, front, https, buckets: AtomicU64::new(0) })
     }
 
     /// The store that all tests of this binary share, started at first use. Tests keep apart by buckets.
