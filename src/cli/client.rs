@@ -4,7 +4,7 @@ use super::args::Address;
 use super::exit::Exit;
 use crate::config::{Secret, Value};
 use crate::error::{Kind, Result};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -87,6 +87,11 @@ impl Client {
             Json::Null => request.send_empty(),
             body => request.send(body.to_string()),
         })
+    }
+
+    /// The savepoint of this name, made now.
+    pub(crate) fn savepoint(&self, name: &str) -> Result<Json, Refusal> {
+        self.post("/api/v1/job/savepoint", &json!({ "name": name }))
     }
 
     fn bearer(&self) -> Option<String> {

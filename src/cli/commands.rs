@@ -110,13 +110,10 @@ fn command(
         }
         Command::Query(query) => ask(&query, json, outside),
         Command::Savepoint { name, at } => {
-            let body = json!({ "name": name });
-            let answer = client(&at, outside)?.post("/api/v1/job/savepoint", &body)?;
-            Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+            Ok(facts(&client(&at, outside)?.savepoint(&name)?, json))
         }
         Command::Retry { at } => {
-            let answer = client(&at, outside)?.post("/api/v1/job/retry", &Json::Null)?;
-            Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+            Ok(facts(&client(&at, outside)?.post("/api/v1/job/retry", &Json::Null)?, json))
         }
         Command::Rescale { processes, workers, savepoint, at } => {
             let wanted = Wanted {
@@ -124,30 +121,40 @@ fn command(
                 workers: workers.map(usize::from),
                 program: None,
             };
-            let change = Change { wanted, savepoint };
-            let found = resize::change(&client(&at, outside)?, &change, outside.err)?;
-            Ok(if json { format!("{found}\n") } else { table::facts(&found) })
+            change(&at, &Change { wanted, savepoint }, json, outside)
         }
         Command::Upgrade { to, savepoint, at } => {
             let program = to.canonicalize().map_err(|e| {
                 Error::config(format!("--to {}: there is no such program ({e})", to.display()))
             })?;
             let wanted = Wanted { program: Some(program), ..Wanted::default() };
-            let change = Change { wanted, savepoint };
-            let found = resize::change(&client(&at, outside)?, &change, outside.err)?;
-            Ok(if json { format!("{found}\n") } else { table::facts(&found) })
+            change(&at, &Change { wanted, savepoint }, json, outside)
         }
         Command::Stop { savepoint, at } => {
             let client = client(&at, outside)?;
             let mut answer = json!({});
             if let Some(name) = savepoint {
-                let body = json!({ "name": name });
-                answer["savepoint"] = client.post("/api/v1/job/savepoint", &body)?;
+                answer["savepoint"] = client.savepoint(&name)?;
             }
             answer["stop"] = client.post("/api/v1/job/stop", &Json::Null)?;
-            Ok(if json { format!("{answer}\n") } else { table::facts(&answer) })
+            Ok(facts(&answer, json))
         }
     }
+}
+
+/// An answer as it is, or for people.
+fn facts(answer: &Json, json: bool) -> String {
+    if json { format!("{answer}\n") } else { table::facts(answer) }
+}
+
+fn change(
+    at: &Address,
+    change: &Change,
+    json: bool,
+    outside: &mut Outside<'_>,
+) -> Result<String, Refusal> {
+    let client = client(at, outside)?;
+    Ok(facts(&resize::change(&client, change, outside.err)?, json))
 }
 
 fn list(names: &[String], json: bool) -> String {

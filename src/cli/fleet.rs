@@ -415,8 +415,7 @@ impl Supervisor<'_> {
                 }
                 why = Why::ToStop;
             }
-            let running =
-                children.iter_mut().filter_map(|child| child.is_running().then_some(())).count();
+            let running = children.iter_mut().map(Child::is_running).filter(|runs| *runs).count();
             if running == 0 {
                 break;
             }

@@ -42,7 +42,7 @@ pub(super) fn change(
     })?;
     say(format!("now {}", shape(&before)));
     let savepoint = change.savepoint.as_ref().map(|name| {
-        let made = client.post("/api/v1/job/savepoint", &json!({ "name": name }))?;
+        let made = client.savepoint(name)?;
         say(format!("savepoint {name} at tick {}", made["tick"]));
         Ok::<_, Refusal>(made)
     });

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Objects are called `deaths/` and the generation.
 const PREFIX: &str = "deaths/";
 /// So many generations in a row, and no more is tried.
-const DEATHS: u64 = 3;
+const DEATHS: usize = 3;
 
 /// The end of a generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,19 +64,29 @@ fn name(generation: Generation) -> String {
     format!("{PREFIX}{:020}", generation.0)
 }
 
+/// All notes, oldest first.
+fn names(store: &Store) -> Result<Vec<String>> {
+    Ok(store.list(PREFIX)?.into_iter().map(|object| object.name).collect())
+}
+
 /// The death that the last generations of this build died again and again, if they did.
 ///
 /// # Errors
 /// `Retry` if the store does not answer, `Corrupt` if a note can't be read.
 pub(crate) fn repeated(store: &Store, build: &str) -> Result<Option<Death>> {
+    let names = names(store)?;
+    let Some(first) = names.len().checked_sub(DEATHS) else { return Ok(None) };
+    // Most starts end above: nothing more is asked of the store for them.
     let Some(newest) = claim::newest(store)? else { return Ok(None) };
     let mut last = Vec::new();
-    for back in 0..DEATHS {
-        let Some(generation) = newest.generation.0.checked_sub(back) else { return Ok(None) };
-        let name = name(Generation(generation));
-        let Some(bytes) = store.get(&name)? else { return Ok(None) };
-        let death = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::corrupt(format!("{name} in {} can't be read: {e}", store.url())))?;
+    for (back, found) in (0..).zip(names[first..].iter().rev()) {
+        if newest.generation.0.checked_sub(back).map(Generation).map(name).as_ref() != Some(found) {
+            return Ok(None);
+        }
+        let Some(bytes) = store.get(found)? else { return Ok(None) };
+        let death = serde_json::from_slice(&bytes).map_err(|e| {
+            Error::corrupt(format!("{found} in {} can't be read: {e}", store.url()))
+        })?;
         last.push(death);
     }
     Ok(same(&last, build))
@@ -94,8 +104,7 @@ fn same(last: &[Death], build: &str) -> Option<Death> {
 /// # Errors
 /// `Retry` if the store does not answer.
 pub(crate) fn forget(store: &Store) -> Result<()> {
-    let names: Vec<_> = store.list(PREFIX)?.into_iter().map(|object| object.name).collect();
-    store.delete_all(&names)
+    store.delete_all(&names(store)?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ pub(crate) mod member;
 mod restored;
 mod running;
 
-pub(crate) use links::is_broken_exchange;
 pub use running::Running;
 
 use super::built::Listener;

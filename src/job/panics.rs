@@ -1,6 +1,5 @@
 //! Panics in the threads of a job: where they were, and that each is told once, by whoever catches it.
 
-use super::engine::is_broken_exchange;
 use std::any::Any;
 use std::cell::RefCell;
 
@@ -21,7 +20,7 @@ pub(crate) fn install() {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or_default();
-        if EXCHANGE.iter().any(|exchange| name.starts_with(exchange)) || is_broken_exchange(text) {
+        if EXCHANGE.iter().any(|exchange| name.starts_with(exchange)) {
             tracing::debug!(text, "the exchange with another process ended");
         } else if name.starts_with(CAUGHT) {
             let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));

@@ -197,6 +197,24 @@ impl Store {
         })
     }
 
+    /// Makes an object under a name that one writer alone uses. If it is there with these bytes it is one's own: an answer was lost,
+    /// or something on the way has asked twice.
+    ///
+    /// # Errors
+    /// As [`Store::put_if_absent`]; `Internal` if it is there with other bytes.
+    pub fn put_own(&self, name: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        let bytes = bytes.into();
+        if self.put_if_absent(name, bytes.clone())? == Put::Created
+            || self.get(name)?.is_some_and(|found| found == bytes)
+        {
+            return Ok(());
+        }
+        Err(Error::internal(format!(
+            "{name} in {} is there already with other bytes: two writers use one generation",
+            self.url()
+        )))
+    }
+
     /// The objects whose names begin with `prefix` (whole path segments, like `segment`; empty for all), in the order of names.
     ///
     /// # Errors

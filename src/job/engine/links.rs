@@ -165,7 +165,7 @@ fn over(ways: &Ways, process: usize, why: &str) {
 }
 
 /// Whether a panic is timely's way to say that a connection with another process is gone.
-pub(crate) fn is_broken_exchange(panic: &str) -> bool {
+pub(super) fn is_broken_exchange(panic: &str) -> bool {
     const SIGNS: [&str; 3] = ["timely communication error", "MergeQueue poisoned", "Failed to "];
     SIGNS.iter().any(|sign| panic.contains(sign))
 }

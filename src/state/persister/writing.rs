@@ -10,7 +10,7 @@ use crate::state::compaction::{self, Catalog, Compactor, Merged};
 use crate::state::manifest::{self, KeptState, Manifest, ManifestFacts};
 use crate::state::restore::Snapshot;
 use crate::state::segment::{Finished, Header, SegmentRef, SegmentWriter};
-use crate::state::store::{Put, Store};
+use crate::state::store::Store;
 use crate::time::clock;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -381,15 +381,7 @@ impl Writing {
         let bytes = Bytes::from(bytes);
         let mut pause = PAUSE_MIN;
         loop {
-            let outcome = self.store.put_if_absent(name, bytes.clone()).and_then(|put| match put {
-                Put::Created => Ok(()),
-                Put::Exists if self.store.get(name)?.is_some_and(|found| found == bytes) => Ok(()),
-                Put::Exists => Err(Error::internal(format!(
-                    "{name} in {} is there already with other bytes: two writers use one generation",
-                    self.store.url()
-                ))),
-            });
-            match outcome {
+            match self.store.put_own(name, bytes.clone()) {
                 Ok(()) => return Ok(()),
                 Err(e) if matches!(e.kind(), Kind::Retry | Kind::Undecided) => {
                     (self.events)(Event::Retrying(e));
