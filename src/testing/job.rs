@@ -531,6 +531,13 @@ impl Job {
         &self.world.store
     }
 
+    /// Whether the log has this tick still, or was cut behind it.
+    #[cfg(test)]
+    pub(crate) fn can_follow(&self, tick: Tick) -> bool {
+        let is = |record: &Record| matches!(record, Record::Tick(t) if t.decision.tick == tick);
+        self.world.log.records().iter().any(is)
+    }
+
     /// The tick that the last start restored; 0 if nothing was.
     pub fn restored(&mut self) -> Tick {
         self.running().setup_start()

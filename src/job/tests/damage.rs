@@ -35,10 +35,15 @@ fn job(snapshots: u64) -> Job {
 /// The manifests in the store, by tick, and what each names.
 fn snapshots(job: &Job) -> BTreeMap<Tick, (String, Vec<String>)> {
     let manifests = job.store().list("manifest").unwrap().into_iter();
-    let found = manifests.map(|object| {
-        let snapshot = Snapshot::load(job.store(), &object.name).unwrap();
+    let found = manifests.filter_map(|object| {
+        let snapshot = match Snapshot::load(job.store(), &object.name) {
+            Ok(snapshot) => snapshot,
+            // Garbage, deleted since it was listed.
+            Err(_) if job.store().get(&object.name).unwrap().is_none() => return None,
+            Err(error) => panic!("{error}"),
+        };
         let named = snapshot.manifest().segments().map(str::to_owned).collect();
-        (snapshot.tick(), (object.name, named))
+        Some((snapshot.tick(), (object.name, named)))
     });
     found.collect()
 }
@@ -54,7 +59,7 @@ fn a_start_reads_its_snapshot_once() {
     let before = job.table("all");
     let (_, (manifest, _)) = snapshots(&job).pop_last().unwrap();
     let once = Snapshot::load(job.store(), &manifest).unwrap();
-    once.verify(0..0, 1).unwrap();
+    once.verify(0..1, 1).unwrap();
     assert!(once.bytes_read() > 10 * BLOCK_BYTES as u64, "{} bytes", once.bytes_read());
     for workers in 1..=3 {
         job.restart(workers);
@@ -158,7 +163,7 @@ fn a_job_goes_on_from_an_older_snapshot_and_its_next_ones_are_whole() {
 fn without_a_whole_snapshot_the_start_is_refused_by_name() {
     // Enough snapshots that the first are given up and the log is cut behind them.
     let mut job = job(3);
-    while snapshots(&job).contains_key(&1) {
+    while job.can_follow(1) {
         job.push("numbers", [1_u64]);
         job.snapshot();
     }
