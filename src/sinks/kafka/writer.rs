@@ -62,11 +62,17 @@ impl Kafka {
 
     /// Takes one lane over and marks it.
     fn take(&self, identity: &Identity, lane: Lane, progress_topic: &str) -> Result<Taken> {
-        let id = format!("{}.{}.{}", identity.job, self.sink, lane.0);
+        let (id, sink) = (format!("{}.{}.{}", identity.job, self.sink, lane.0), &self.sink);
+        let phase = |phase: &str| {
+            tracing::debug!(target: "tidemark::phase", phase, sink, lane = lane.0);
+        };
+        phase("sink-lane-take");
         let place = self.place(lane);
         let mut producer = LaneProducer::init(&self.settings, place, &id, progress_topic, lane)?;
+        phase("sink-lane-taken");
         let mark = Mark::new(identity, &self.sink, lane, random::nonce());
         let at = producer.commit_mark(&mark)?;
+        phase("sink-lane-marked");
         Ok(Taken { producer, mark, at })
     }
 
@@ -77,10 +83,13 @@ impl Kafka {
         lanes: u16,
         progress_topic: &str,
     ) -> Result<Vec<Taken>> {
+        let hearer = tracing::dispatcher::get_default(Clone::clone);
+        let take = |lane| {
+            let take = || self.take(identity, Lane(lane), progress_topic);
+            tracing::dispatcher::with_default(&hearer, take)
+        };
         std::thread::scope(|scope| {
-            let takers: Vec<_> = (0..lanes)
-                .map(|lane| scope.spawn(move || self.take(identity, Lane(lane), progress_topic)))
-                .collect();
+            let takers: Vec<_> = (0..lanes).map(|lane| scope.spawn(move || take(lane))).collect();
             let taken = takers.into_iter().map(|taker| {
                 let died =
                     || Error::internal(format!("{}: taking a lane panicked", self.describe()));

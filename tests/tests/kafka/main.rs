@@ -3,6 +3,7 @@
 
 mod contract;
 mod phases;
+mod schedules;
 mod settled;
 mod sink;
 mod source;

@@ -1,6 +1,9 @@
 //! Stops a writer at a step of the protocol: its phase lines are heard on its own thread, as they are told.
 
 use std::fmt;
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -46,4 +49,40 @@ impl<F: Fn(&str) + Send + Sync + 'static> Subscriber for Phases<F> {
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
+}
+
+/// An act on a thread of its own that is halted at a phase.
+pub(crate) struct Halted<T> {
+    thread: JoinHandle<T>,
+    release: Sender<()>,
+}
+
+impl<T: Send + 'static> Halted<T> {
+    /// Begins `act` and returns once it has come to `phase` for the first time.
+    pub(crate) fn at(phase: &str, act: impl FnOnce() -> T + Send + 'static) -> Halted<T> {
+        let ((reach, reached), (release, released)) = (channel::<()>(), channel());
+        let (wanted, gate) = (phase.to_owned(), Mutex::new(Some((reach, released))));
+        let thread = std::thread::spawn(move || {
+            let halt = Phases(move |phase: &str| {
+                if phase == wanted
+                    && let Some((reach, released)) = gate.lock().unwrap().take()
+                {
+                    reach.send(()).unwrap();
+                    released.recv().unwrap();
+                }
+            });
+            halt.during(act)
+        });
+        if reached.recv().is_err() {
+            drop(thread.join().unwrap());
+            panic!("it ended without coming to {phase}");
+        }
+        Halted { thread, release }
+    }
+
+    /// Lets it go on, and gives what it comes to.
+    pub(crate) fn go_on(self) -> T {
+        self.release.send(()).unwrap();
+        self.thread.join().unwrap()
+    }
 }

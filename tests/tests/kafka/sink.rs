@@ -1,6 +1,6 @@
 //! Exactly once, whatever happens to the writer, to the broker, or to who leads.
 
-use crate::phases::Phases;
+use crate::phases::{Halted, Phases};
 use crate::settled::settled;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,13 +21,13 @@ use tidemark_tests::client::{Client, Record};
 use tidemark_tests::clock::{self, Deadline};
 use tidemark_tests::process::Signal;
 
-fn settings(bootstrap: &str, topic: &str) -> Settings {
+pub(crate) fn settings(bootstrap: &str, topic: &str) -> Settings {
     let mut settings = Settings::new(topic, Connection::new(bootstrap));
     settings.replication = 1;
     settings
 }
 
-fn identity(generation: u64) -> Identity {
+pub(crate) fn identity(generation: u64) -> Identity {
     Identity {
         job: "job".into(),
         program: "program".into(),
@@ -36,12 +36,12 @@ fn identity(generation: u64) -> Identity {
     }
 }
 
-fn row(key: Option<&str>, value: Option<&str>) -> Row {
+pub(crate) fn row(key: Option<&str>, value: Option<&str>) -> Row {
     let bytes = |text: &str| text.as_bytes().to_vec();
     Row { shard: 5, key: key.map(bytes), diff: 1, value: value.map(bytes) }
 }
 
-fn lane_tick(lane: u16, tick: u64, rows: Vec<Row>) -> LaneTick {
+pub(crate) fn lane_tick(lane: u16, tick: u64, rows: Vec<Row>) -> LaneTick {
     let offsets = BTreeMap::from([("0".to_owned(), tick * 10)]);
     LaneTick {
         lane: Lane(lane),
@@ -66,7 +66,7 @@ fn values(ticks: &[LaneTick]) -> Vec<String> {
     values
 }
 
-fn text(bytes: Option<&[u8]>) -> String {
+pub(crate) fn text(bytes: Option<&[u8]>) -> String {
     String::from_utf8(bytes.unwrap_or_default().to_vec()).unwrap()
 }
 
@@ -304,27 +304,15 @@ fn a_zombie_commits_nothing_after_its_lane_was_taken() {
         zombie.fence(&identity(1), 1).unwrap();
         zombie.write(&ticks[..1]).unwrap();
 
-        let (reach, reached) = channel();
-        let (release, released) = channel::<()>();
-        let released = Mutex::new(released);
-        let step = format!("sink-transaction-{step}");
         let second = ticks[1].clone();
-        let thread = std::thread::spawn(move || {
-            let halt = Phases(move |phase: &str| {
-                if phase == step {
-                    reach.send(()).unwrap();
-                    released.lock().unwrap().recv().unwrap();
-                }
-            });
-            let written = halt.during(|| zombie.write(&[second]));
+        let halted = Halted::at(&format!("sink-transaction-{step}"), move || {
+            let written = zombie.write(&[second]);
             (zombie, written)
         });
-        reached.recv().unwrap();
         let mut leader = new();
         assert_eq!(whole(leader.fence(&identity(2), 1).unwrap()[0].as_ref()), Some(1));
         leader.write(&ticks[1..2]).unwrap();
-        release.send(()).unwrap();
-        let (mut zombie, written) = thread.join().unwrap();
+        let (mut zombie, written) = halted.go_on();
         let error = written.unwrap_err();
         assert!(kinds.contains(&error.kind()), "halted at {topic}: {error}");
         assert_eq!(zombie.write(&ticks[1..2]).map_err(|e| e.kind()), Err(Kind::Internal));
