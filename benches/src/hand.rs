@@ -41,28 +41,42 @@ struct Event<'a> {
     state: Option<&'a str>,
 }
 
-/// Rows and bytes that a query gave.
+/// Rows that a query gave, and the bytes of their keys and values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Given {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
 }
 
-type Take = Box<dyn FnMut(&[u8]) -> Result<()>>;
+/// Takes the key, if there is one, and the value of a row.
+type Take = Box<dyn FnMut(Option<&[u8]>, &[u8]) -> Result<()>>;
 
 struct Out {
-    buffer: Vec<u8>,
+    key: Vec<u8>,
+    value: Vec<u8>,
     given: Given,
     take: Take,
 }
 
 impl Out {
+    /// A row of a stream.
     fn row(&mut self, row: &impl Serialize) -> Result<()> {
-        self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, row)?;
+        self.value.clear();
+        serde_json::to_writer(&mut self.value, row)?;
         self.given.rows += 1;
-        self.given.bytes += self.buffer.len() as u64;
-        (self.take)(&self.buffer)
+        self.given.bytes += self.value.len() as u64;
+        (self.take)(None, &self.value)
+    }
+
+    /// A row of a table: its key stands beside it too, as a topic's does.
+    fn keyed(&mut self, key: &impl Serialize, row: &impl Serialize) -> Result<()> {
+        self.key.clear();
+        self.value.clear();
+        serde_json::to_writer(&mut self.key, key)?;
+        serde_json::to_writer(&mut self.value, row)?;
+        self.given.rows += 1;
+        self.given.bytes += (self.key.len() + self.value.len()) as u64;
+        (self.take)(Some(&self.key), &self.value)
     }
 }
 
@@ -74,15 +88,16 @@ pub(crate) trait Query {
 
 /// The query called `name`; its results are thrown away.
 pub(crate) fn query(name: &str) -> Result<Box<dyn Query>> {
-    query_into(name, |_| Ok(()))
+    query_into(name, |_, _| Ok(()))
 }
 
 /// The query called `name`; its results, as JSON, are given to `take`.
 pub(crate) fn query_into(
     name: &str,
-    take: impl FnMut(&[u8]) -> Result<()> + 'static,
+    take: impl FnMut(Option<&[u8]>, &[u8]) -> Result<()> + 'static,
 ) -> Result<Box<dyn Query>> {
-    let out = Out { buffer: Vec::new(), given: Given::default(), take: Box::new(take) };
+    let (key, value) = (Vec::new(), Vec::new());
+    let out = Out { key, value, given: Given::default(), take: Box::new(take) };
     match name {
         "q1" => Ok(Box::new(Q1 { out })),
         "q3" => Ok(Box::new(Q3 { out, sellers: Map::default(), auctions: Map::default() })),
@@ -152,7 +167,8 @@ struct Seller<'a> {
 impl Q3 {
     fn give(out: &mut Out, auction: u64, of: u64, found: &(String, String, String)) -> Result<()> {
         let (name, city, state) = found;
-        out.row(&Whole { key: auction, value: (of, Seller { name, city, state }), diff: 1 })
+        let row = Whole { key: auction, value: (of, Seller { name, city, state }), diff: 1 };
+        out.keyed(&auction, &row)
     }
 }
 

@@ -124,8 +124,9 @@ pub(crate) fn hand(arguments: &[String]) -> Result<()> {
     let producer: ThreadedProducer<DefaultProducerContext> = config.create()?;
     let topic = output.clone();
     let sender = producer.clone();
-    let mut query = query_into(name, move |row| {
-        let mut record = BaseRecord::<(), [u8]>::to(&topic).payload(row);
+    let mut query = query_into(name, move |key, row| {
+        let mut record = BaseRecord::<[u8], [u8]>::to(&topic).payload(row);
+        record.key = key;
         while let Err((error, back)) = sender.send(record) {
             if error.rdkafka_error_code() != Some(rdkafka::error::RDKafkaErrorCode::QueueFull) {
                 return Err(error.into());
