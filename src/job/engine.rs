@@ -231,7 +231,7 @@ fn lead(
         end = claimed.end,
         least = claimed.least
     );
-    let restored = restored::restore(&claimed, &store, plan, &options)?;
+    let restored = restored::restore(&claimed, &store, plan, &options, peers.as_ref())?;
     for note in &restored.beginning.notes {
         tracing::warn!("{note}");
     }

@@ -1,8 +1,9 @@
 //! What the processes of one generation say to each other: process 0 leads, the others do their share of the work.
 //!
 //! ```text
-//! 0 -> p   Begin (where the generation goes on from), Ask (a query), Farewell (the end, and why)
-//! p -> 0   Part (of a snapshot), Answer (to a query), Facts (of its workers), Stop (it was told to), Failed (it can't go on)
+//! 0 -> p   Verify (a snapshot), Begin (where the generation goes on from), Ask (a query), Farewell (the end, and why)
+//! p -> 0   Verified (its share of the snapshot), Part (of a new one), Answer (to a query), Facts (of its workers), Stop (it was
+//!          told to), Failed (it can't go on)
 //! ```
 //! Rows, ticks and watermarks go through timely, not here. A process that is lost ends the generation.
 
@@ -40,6 +41,8 @@ pub(crate) struct Begin {
 /// What process 0 says to another.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
+    /// To verify its share of this manifest's snapshot, and to answer with [`Report::Verified`].
+    Verify(String),
     Begin(Box<Begin>),
     /// A question to a worker, under a number.
     Ask(usize, u64, Question),
@@ -50,6 +53,8 @@ pub(crate) enum Order {
 /// What a process says to process 0.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
+    /// Its share of the snapshot that it was asked about is whole, or damaged.
+    Verified(std::result::Result<(), Told>),
     /// Its part of a snapshot is in the store.
     Part(Part),
     /// The answer to a question.

@@ -20,6 +20,7 @@ use crate::ticks::log::thread::{Appender, Event as LogEvent};
 use crate::ticks::record::{Image, TickRecord};
 use crate::time::clock::Wall;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,6 +134,12 @@ pub struct Size {
 }
 
 impl Size {
+    /// The workers of this process, of [`Size::peers`].
+    pub(crate) fn own(self) -> Range<usize> {
+        let first = self.process * self.workers;
+        first..first + self.workers
+    }
+
     /// All workers in this process.
     pub fn alone(workers: usize) -> Size {
         Size { workers, processes: 1, process: 0 }

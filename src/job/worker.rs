@@ -166,8 +166,11 @@ impl Running {
                 None => task.close(),
             }
         }
-        if let Some(snapshot) = &self.setup.start.snapshot {
-            snapshot.done(self.setup.size.workers);
+        if let Some(snapshot) = &self.setup.start.snapshot
+            && snapshot.done(self.setup.size.workers)
+        {
+            let bytes = snapshot.bytes_read();
+            tracing::debug!(target: "tidemark::phase", phase = "recovery-restored", bytes);
         }
         let (worker, tick) = (self.index, self.setup.start.tick);
         tracing::debug!(worker, rows, tick, "kept rows restored");

@@ -103,30 +103,32 @@ impl Snapshot {
         Ok(Rows(Merge::new(&segments, span, Some(Box::new(shared)), true)))
     }
 
-    /// Reads and verifies every byte of the snapshot's segments. What the given shares of `of` need is held, so that it is not read
-    /// again for [`Snapshot::rows`], which lets go of it piece by piece, nor is it damaged in between.
+    /// Reads and verifies what the given shares of `of` need; all shares together need every byte of the snapshot's segments. It is
+    /// held, so that it is not read again for [`Snapshot::rows`], which lets go of it piece by piece, nor is it damaged in between.
     ///
     /// # Errors
     /// `Corrupt`, naming object and byte, or `Retry`.
     pub fn verify(&self, shares: Range<usize>, of: usize) -> Result<()> {
         for kept in &self.0.manifest.kept {
             let segments = self.segments(&kept.uid)?;
-            let span = span(&cuts(&segments, of), shares.clone());
+            let Some(span) = span(&cuts(&segments, of), shares.clone()) else { continue };
             for segment in segments.iter() {
-                segment.verify(&span.as_ref().map_or(0..0, |span| span.blocks(segment)))?;
+                segment.verify(&span.blocks(segment))?;
             }
         }
         Ok(())
     }
 
-    /// Said by each of `readers` once it has all rows that it wants: after the last of them nothing is held any more.
-    pub fn done(&self, readers: usize) {
+    /// Said by each of `readers` once it has all rows that it wants: after the last of them, whom it tells so, nothing is held any
+    /// more.
+    pub fn done(&self, readers: usize) -> bool {
         if self.0.done.fetch_add(1, Ordering::AcqRel) + 1 < readers {
-            return;
+            return false;
         }
         self.0.borders.lock().expect("no panic while it is held").clear();
         let opened = self.0.opened.lock().expect("no panic while it is held");
         opened.values().flat_map(|segments| segments.iter()).for_each(|segment| segment.let_go());
+        true
     }
 
     /// Whether anything is held.

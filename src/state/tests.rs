@@ -5,4 +5,5 @@ mod damage;
 mod faults;
 mod fixture;
 mod oracle;
+mod shares;
 pub(super) mod world;

@@ -131,6 +131,10 @@ fn hear(events: &Receiver<Event<Report>>, ways: &Ways, relay: &Relay, persister:
                 Report::Slow(workers) => ways.observer.slow(from, workers),
                 Report::Stop => ways.tell(JobEvent::Stop),
                 Report::Failed(told) => ways.fail(told.error(from)),
+                Report::Verified(_) => {
+                    let what = format!("process {from} verified a snapshot within a generation");
+                    ways.fail(Error::internal(what));
+                }
             },
             Event::Lost { process, why } => over(ways, process, &why),
         }
@@ -148,7 +152,7 @@ fn obey(events: &Receiver<Event<Order>>, ways: &Ways, answering: &Answering) {
                     ways.wake.all();
                 }
                 Order::Farewell(Some(told)) => ways.fail(told.error(0)),
-                Order::Begin(_) => {
+                Order::Begin(_) | Order::Verify(_) => {
                     ways.fail(Error::internal("process 0 began a generation within another"));
                 }
             },

@@ -5,9 +5,9 @@ use super::super::patience::persist;
 use super::super::peers::{Begin, Order, Report, Told, Up, lost};
 use super::super::shared::Shared;
 use super::launch::Launch;
-use super::{Connectors, LAST_WORD_TIME_MAX, Options, Running, transports};
+use super::{Connectors, LAST_WORD_TIME_MAX, Options, Running, restored, transports};
 use crate::cluster::Event;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::flow::{Build, Plan};
 use crate::state::restore::Snapshot;
 use crate::state::store::Store;
@@ -51,17 +51,13 @@ fn launch(
 ) -> Result<Option<Running>> {
     let Outsides { store, connectors, wall } = outsides;
     let transports = transports(plan, connectors.as_ref())?;
-    let Some(begin) = await_begin(&up)? else {
+    let Some((begin, snapshot)) = await_begin(&up, &store, &options)? else {
         up.line.close(LAST_WORD_TIME_MAX);
         return Ok(None);
     };
     let patience = options.start_time_max;
     persist("looking for the claim of process 0", patience, || same_store(&store, &begin))?;
     shared.update(|status| status.generation = begin.generation);
-    let load = |manifest: &String| {
-        persist("reading the snapshot", patience, || Snapshot::load(&store, manifest))
-    };
-    let snapshot = begin.manifest.as_ref().map(load).transpose()?;
     let launch = Launch { build, plan, options, shared, wall, store, transports };
     launch.follow(begin, snapshot, up).map(Some)
 }
@@ -84,11 +80,40 @@ fn same_store(store: &Store, begin: &Begin) -> Result<()> {
     )))
 }
 
-/// Waits for process 0 to have led so far. How long that takes is its matter: it is heard to live.
-fn await_begin(up: &Up) -> Result<Option<Begin>> {
+/// Waits for process 0 to have led so far, and verifies this process' share of the snapshots that it considers; gives the one with
+/// which the generation begins. How long that takes is its matter: it is heard to live.
+fn await_begin(
+    up: &Up,
+    store: &Store,
+    options: &Options,
+) -> Result<Option<(Begin, Option<Snapshot>)>> {
+    let mut held: Option<Snapshot> = None;
     loop {
         match up.events.recv() {
-            Ok(Event::Message { message: Order::Begin(begin), .. }) => return Ok(Some(*begin)),
+            Ok(Event::Message { message: Order::Verify(manifest), .. }) => {
+                // What was held of a snapshot that another process has found damaged is let go of first.
+                held = None;
+                let verdict = match restored::verified(store, &manifest, options) {
+                    Ok(snapshot) => {
+                        held = Some(snapshot);
+                        Ok(())
+                    }
+                    Err(error) if error.kind() == Kind::Corrupt => Err(Told::of(&error)),
+                    Err(error) => return Err(error),
+                };
+                up.line.send(0, &Report::Verified(verdict))?;
+            }
+            Ok(Event::Message { message: Order::Begin(begin), .. }) => {
+                // One that is held but not named was found damaged by another process.
+                let named = begin.manifest.as_deref();
+                let snapshot = held.filter(|snapshot| Some(snapshot.name()) == named);
+                if snapshot.is_none() && named.is_some() {
+                    return Err(Error::internal(format!(
+                        "process 0 begins with {named:?}, which this process was not asked to verify"
+                    )));
+                }
+                return Ok(Some((*begin, snapshot)));
+            }
             Ok(Event::Message { message: Order::Farewell(None), .. }) => return Ok(None),
             Ok(Event::Message { message: Order::Farewell(Some(told)), .. }) => {
                 return Err(told.error(0));

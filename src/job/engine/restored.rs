@@ -2,16 +2,18 @@
 
 use super::super::generation::roots::{Restore, RestoreFacts, restore_points};
 use super::super::patience::persist;
+use super::super::peers::{Order, Peers, Report, lost};
 use super::super::upgrade::{self, Beginning};
 use super::Options;
 use super::lead::Claimed;
+use crate::cluster::Event;
 use crate::error::{Error, Kind, Result};
 use crate::flow::Plan;
 use crate::sources::{Partition, Transport};
 use crate::state::restore::Snapshot;
 use crate::state::store::Store;
-use crate::ticks::record::TickRecord;
-use std::collections::BTreeMap;
+use crate::ticks::record::{SnapshotRecord, TickRecord};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What step 5 has found.
@@ -23,16 +25,14 @@ pub(super) struct Restored {
 }
 
 /// PROTOCOL 5: the snapshot to begin with, and the ticks to follow from there. All of the snapshot is verified here, before anything is
-/// released, and what this process' workers need of it is held for them.
+/// released, by each process what its workers need, which is held for them.
 pub(super) fn restore(
     claimed: &Claimed,
     store: &Store,
     plan: &Plan,
     options: &Options,
+    peers: Option<&Peers>,
 ) -> Result<Restored> {
-    let size = options.size;
-    let first = size.process * size.workers;
-    let shares = first..first + size.workers;
     let counter = &claimed.counter;
     let points = restore_points(RestoreFacts {
         snapshots: counter.snapshots(),
@@ -46,23 +46,15 @@ pub(super) fn restore(
     for point in points {
         let snapshot = match point {
             Restore::Beginning => None,
-            Restore::Snapshot(record) => {
-                let what = format!("reading the snapshot at tick {}", record.tick);
-                let loaded = persist(&what, options.start_time_max, || {
-                    let snapshot = Snapshot::load(store, &record.manifest)?;
-                    snapshot.verify(shares.clone(), size.peers())?;
-                    Ok(snapshot)
-                });
-                match loaded {
-                    Ok(snapshot) => Some(snapshot),
-                    Err(error) if error.kind() == Kind::Corrupt => {
-                        tracing::error!(%error, tick = record.tick, "a snapshot is damaged; an older one is looked for");
-                        damaged = Some(error);
-                        continue;
-                    }
-                    Err(error) => return Err(error),
+            Restore::Snapshot(record) => match load(record, store, options, peers) {
+                Ok(snapshot) => Some(snapshot),
+                Err(error) if error.kind() == Kind::Corrupt => {
+                    tracing::error!(%error, tick = record.tick, "a snapshot is damaged; an older one is looked for");
+                    damaged = Some(error);
+                    continue;
                 }
-            }
+                Err(error) => return Err(error),
+            },
         };
         let beginning = match &snapshot {
             Some(snapshot) => upgrade::check(snapshot, plan, &claimed.open)?,
@@ -73,6 +65,57 @@ pub(super) fn restore(
         return Ok(Restored { snapshot, beginning, follow });
     }
     Err(damaged.unwrap_or_else(|| Error::internal("there was no restore point")))
+}
+
+/// Verifies a snapshot, together with the other processes and at the same time as they.
+fn load(
+    record: &SnapshotRecord,
+    store: &Store,
+    options: &Options,
+    peers: Option<&Peers>,
+) -> Result<Snapshot> {
+    if let Some(peers) = peers {
+        peers.line.send_all(&Order::Verify(record.manifest.clone()))?;
+    }
+    let own = verified(store, &record.manifest, options);
+    // All answers are heard in any case: one that came later would be taken for one about the next snapshot.
+    let others = peers.map_or(Ok(()), |peers| others_verified(peers, options));
+    match (own, others) {
+        (Err(error), Ok(())) | (_, Err(error)) => Err(error),
+        (Ok(snapshot), Ok(())) => Ok(snapshot),
+    }
+}
+
+/// A snapshot of which this process' share is verified, and held.
+pub(super) fn verified(store: &Store, manifest: &str, options: &Options) -> Result<Snapshot> {
+    let what = format!("reading the snapshot {manifest}");
+    persist(&what, options.start_time_max, || {
+        let snapshot = Snapshot::load(store, manifest)?;
+        snapshot.verify(options.size.own(), options.size.peers())?;
+        Ok(snapshot)
+    })
+}
+
+/// Waits until every other process has verified its share. How long that takes is its matter: it is heard to live.
+fn others_verified(peers: &Peers, options: &Options) -> Result<()> {
+    let mut missing: BTreeSet<usize> = (1..options.size.processes).collect();
+    let mut damaged = None;
+    while !missing.is_empty() {
+        match peers.events.recv() {
+            Ok(Event::Message { from, message: Report::Verified(verdict), .. }) => {
+                missing.remove(&from);
+                damaged = verdict.err().map(|told| told.error(from)).or(damaged);
+            }
+            Ok(Event::Message { from, message: Report::Failed(told), .. }) => {
+                return Err(told.error(from));
+            }
+            // They say nothing else before they are told to begin.
+            Ok(Event::Message { .. }) => {}
+            Ok(Event::Lost { process, why }) => return Err(lost(process, &why)),
+            Err(_) => return Err(Error::internal("the link with the other processes is closed")),
+        }
+    }
+    damaged.map_or(Ok(()), Err)
 }
 
 pub(super) type Found = Vec<(String, Vec<Partition>)>;

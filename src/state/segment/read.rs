@@ -133,20 +133,18 @@ impl Segment {
         Ok(entries)
     }
 
-    /// Reads and verifies every block. Those in `hold` are held until their entries are asked for, or until they are let go.
+    /// Reads and verifies these blocks, and holds them until their entries are asked for, or until they are let go.
     ///
     /// # Errors
     /// As [`Segment::open`].
-    pub(in crate::state) fn verify(&self, hold: &Range<usize>) -> Result<()> {
+    pub(in crate::state) fn verify(&self, wanted: &Range<usize>) -> Result<()> {
         let mut entries = Vec::new();
-        for first in (0..self.block_count()).step_by(READ_BLOCKS) {
-            let blocks = first..self.block_count().min(first + READ_BLOCKS);
+        for first in wanted.clone().step_by(READ_BLOCKS) {
+            let blocks = first..wanted.end.min(first + READ_BLOCKS);
             for (block, payload) in blocks.clone().zip(self.payloads(blocks)?) {
                 self.entries(block, &payload, &mut entries)?;
                 entries.clear();
-                if hold.contains(&block) {
-                    self.held().insert(block, payload);
-                }
+                self.held().insert(block, payload);
             }
         }
         Ok(())

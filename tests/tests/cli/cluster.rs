@@ -97,6 +97,55 @@ fn processes_that_end_are_started_again_and_a_clean_stop_ends_all() {
     assert_eq!(from, tick(to), "{line}");
 }
 
+/// Each process verifies its share of a snapshot: what another than process 0 finds damaged is not used by any.
+#[test]
+fn a_snapshot_of_which_another_process_finds_its_share_damaged_is_not_used() {
+    /// As many as give a table some blocks.
+    const EVENTS: u64 = 400_000;
+    let directory = tempfile::tempdir().unwrap();
+    let launch = || {
+        Launch::new("q3", 1, directory.path())
+            .set("log.kind", "store")
+            .set("source.events.events", EVENTS)
+            .set("sink.q3.connector", "blackhole")
+            .set("snapshots.interval", "1h")
+    };
+    let rows = |engine: &Engine| {
+        let answer = until("all is read", || {
+            let body = engine.get("/metrics").map_err(|e| e.to_string())?.body;
+            let line = body.lines().find(|line| line.starts_with("records_total "));
+            let read = line.is_some_and(|line| line.ends_with(&format!(" {EVENTS}")));
+            let tick = number(&ask(engine, "/api/v1/job"), "tick_current");
+            let path = format!("/api/v1/views/q3?limit=1000&after={tick}");
+            if read { Ok(ask(engine, &path)) } else { Err(body) }
+        });
+        answer["rows"].clone()
+    };
+    let mut engine = Engine::launch(&launch()).unwrap();
+    let before = rows(&engine);
+    assert!(!before.as_array().unwrap().is_empty());
+    engine.terminate(LONG).unwrap();
+
+    // The one snapshot is that of the end. Its last blocks belong to the last share.
+    let segments = std::fs::read_dir(directory.path().join("segment")).unwrap();
+    let segments = segments.map(|entry| entry.unwrap().path());
+    let segment = segments.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    assert!(bytes.len() > 3 * 64 * 1024, "a segment of some blocks: {}", bytes.len());
+    let place = bytes.len() * 9 / 10;
+    bytes[place] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+
+    let mut fleet = Fleet::launch(&launch(), 2).unwrap();
+    let told = fleet.leader().wait_for("a snapshot is damaged", LONG).unwrap();
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    assert!(told.contains(&format!("process 1: segment/{name}")), "{told}");
+    assert!(told.contains("is damaged at byte"), "{told}");
+    assert_eq!(rows(fleet.leader()), before, "all was read again");
+    let ends = fleet.terminate(LONG).unwrap();
+    assert!(ends.iter().all(|status| status.code() == Some(0)), "{ends:?}");
+}
+
 #[test]
 fn who_starts_them_dies_and_the_processes_end() {
     let directory = tempfile::tempdir().unwrap();
