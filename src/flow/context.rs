@@ -1,6 +1,7 @@
 //! A dataflow under construction, and what its operators hold on to on their worker.
 
 use super::graph::Sketch;
+use super::migrate::{Closure, Migrate as _, Migrations};
 use super::plan::{Place, Plan, Renamed, SourcePlan, ViewPlan};
 use super::sink::SinkOptions;
 use super::source::SourceOptions;
@@ -8,6 +9,7 @@ use crate::hash::Map;
 use crate::ids::Tick;
 use crate::job::failure::Failure;
 use crate::job::ports::{RestoreTask, SinkPort, SourceTask};
+use crate::row::Row;
 use crate::state::changes::ChangeBuffer;
 use crate::ticks::record::Image;
 use crate::ticks::view::Watermarks;
@@ -43,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) failure: Failure,
     /// Sources to poll.
     pub(crate) sources: RefCell<Vec<Box<dyn SourceTask>>>,
+    /// How rows of kept state become others.
+    pub(crate) migrations: Migrations,
     /// Kept state to restore.
     pub(crate) restores: RefCell<Vec<Box<dyn RestoreTask>>>,
     /// Sinks that wait for release.
@@ -83,6 +87,7 @@ impl Context {
             changes: RefCell::new(ChangeBuffer::default()),
             failure: Failure::default(),
             sources: RefCell::default(),
+            migrations: Migrations::default(),
             restores: RefCell::default(),
             sinks: RefCell::default(),
             shards: RefCell::default(),
@@ -134,6 +139,23 @@ impl<'s> Flow<'s> {
             }
         };
         plan.problem(place, text);
+    }
+
+    /// Says how rows of type `Old` that a snapshot has under `uid` become rows of the type that the program keeps there, for a change
+    /// that no migration on read can make. What is kept are rows (`upsert`), or the state of an accumulator. It may stay in the
+    /// code: rows that are of the new type already do not go through it, so a change of meaning needs a change of type (a field of
+    /// another name).
+    ///
+    /// The closure must give the same for the same row. If it panics the start is refused.
+    #[track_caller]
+    pub fn migrate<Old: Row, New: Row>(&self, uid: &str, logic: impl Fn(Old) -> New + 'static) {
+        let place = Location::caller();
+        let mut plan = self.context.plan.borrow_mut();
+        let earlier: Vec<_> = plan.migrated.iter().map(|m| (m.uid.clone(), m.place)).collect();
+        plan.once("migration of", uid, place, earlier.iter().map(|(n, p)| (n.as_str(), *p)));
+        let closure = Closure::new(uid, place, logic);
+        plan.migrated.push(closure.migrated().clone());
+        self.context.migrations.borrow_mut().insert(uid.to_owned(), Rc::new(closure));
     }
 
     /// Ends the building: whatever was built, there is an input whose ticks reach the probe.

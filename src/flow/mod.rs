@@ -3,6 +3,7 @@
 pub(crate) mod context;
 pub mod endpoint;
 pub(crate) mod graph;
+pub(crate) mod migrate;
 mod origin;
 mod plan;
 mod rec;
@@ -18,7 +19,7 @@ pub use context::Flow;
 pub use endpoint::{Append, Changelog, Endpoint, Upsert};
 pub use graph::{Input, Step};
 pub(crate) use plan::Place;
-pub use plan::{KeptPlan, Plan, Renamed, SinkPlan, SourcePlan, ViewPlan};
+pub use plan::{KeptPlan, Migrated, Plan, Renamed, SinkPlan, SourcePlan, ViewPlan};
 pub use rec::Rec;
 pub(crate) use reconcile::{SINK_UIDS, written_uid};
 pub use serve::Served;

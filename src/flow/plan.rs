@@ -20,6 +20,8 @@ pub struct Plan {
     pub sinks: Vec<SinkPlan>,
     /// Kept state that has another uid now.
     pub renamed: Vec<Renamed>,
+    /// Kept state whose rows become others by a closure.
+    pub migrated: Vec<Migrated>,
     /// Kept state in the order of its declaration; the index is the state's number in memory.
     pub kept: Vec<KeptPlan>,
     /// The served views.
@@ -52,6 +54,25 @@ pub struct Renamed {
     pub from: String,
     /// The uid that it has now.
     pub to: String,
+}
+
+/// Kept state whose rows become others by a closure.
+#[derive(Clone, Debug)]
+pub struct Migrated {
+    /// The uid that it has now.
+    pub uid: String,
+    /// The states that may be kept under it, each as the schemas of an old and of a new state.
+    pub states: Vec<(Schema, Schema)>,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+impl Migrated {
+    /// The old state, if the new one is of this shape.
+    pub(crate) fn old(&self, current: &Schema) -> Option<&Schema> {
+        let mut states = self.states.iter();
+        states.find(|(_, new)| new.shape == current.shape).map(|(old, _)| old)
+    }
 }
 
 /// A declared sink.
@@ -109,6 +130,28 @@ impl ViewPlan {
 }
 
 impl Plan {
+    /// Notes a problem for each [`Migrated`] that fits no kept state. Called when all is declared.
+    pub(crate) fn check_migrated(&mut self) {
+        for migrated in self.migrated.clone() {
+            let uid = &migrated.uid;
+            let text = match self.kept.iter().find(|kept| kept.uid == *uid) {
+                None => format!("flow.migrate: there is no kept state {uid:?}"),
+                Some(kept) if migrated.old(&kept.state).is_none() => {
+                    let new = migrated
+                        .states
+                        .first()
+                        .map_or_else(String::new, |(_, new)| new.to_string());
+                    let kept = &kept.state;
+                    format!(
+                        "flow.migrate: the closure gives {new}, and kept state {uid:?} is {kept}"
+                    )
+                }
+                Some(_) => continue,
+            };
+            self.problem(migrated.place, text);
+        }
+    }
+
     /// Notes a problem at `place`.
     pub(crate) fn problem(&mut self, place: Place, text: impl std::fmt::Display) {
         self.problems.push(format!("{}:{}: {text}", place.file(), place.line()));

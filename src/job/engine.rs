@@ -159,7 +159,9 @@ pub fn plan(
             });
             let built = listener.built(worker, next);
             worker.drop_dataflow(next);
-            Plan { steps: context.sketch.take().steps(&built), ..context.plan.take() }
+            let mut plan = context.plan.take();
+            plan.check_migrated();
+            Plan { steps: context.sketch.take().steps(&built), ..plan }
         })
     });
     let built =

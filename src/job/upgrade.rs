@@ -4,7 +4,7 @@ use super::stored_schema;
 use crate::error::{Error, Result};
 use crate::flow::{KeptPlan, Plan, SINK_UIDS, written_uid};
 use crate::ids::Tick;
-use crate::row::{Migration, Schema};
+use crate::row::{Migration, Way};
 use crate::state::persister::Kept;
 use crate::state::restore::Snapshot;
 use crate::ticks::record::Open;
@@ -109,16 +109,18 @@ impl Checking<'_> {
             return Begins::default();
         };
         let place = format!("kept state {uid:?} ({}:{})", kept.place.file(), kept.place.line());
-        let key = self.migration(&place, &stored, &key, &kept.key);
+        let key = self.way(&place, &stored, Migration::between(&key, &kept.key));
         if key.as_ref().is_some_and(|key| !key.keeps_order()) {
             self.problems.push(format!(
                 "{place}: its key loses a field or has them in another order, and rows that differ in it would become one: give it a \
                  new uid, or start with --drop-state {stored}"
             ));
         }
-        let state = self.migration(&place, &stored, &state, &kept.state);
-        let same = |plan: Option<Migration>| plan.is_none_or(|plan| plan.is_identity());
-        let migrated = !same(key) | !same(state);
+        let old = self.plan.migrated.iter().find(|m| m.uid == *uid);
+        let old = old.and_then(|migrated| migrated.old(&kept.state));
+        let state = self.way(&place, &stored, Way::between(&state, old, &kept.state));
+        let migrated = key.is_some_and(|plan| !plan.is_identity())
+            | state.is_some_and(|way| !matches!(way, Way::Read(plan) if plan.is_identity()));
         let renamed = stored != *uid;
         let made_by = &self.snapshot.manifest().facts.program;
         if *made_by != self.open.program && !uid.starts_with(SINK_UIDS) {
@@ -132,15 +134,9 @@ impl Checking<'_> {
         Begins { from: Some(stored), anew: migrated || renamed }
     }
 
-    fn migration(
-        &mut self,
-        place: &str,
-        uid: &str,
-        stored: &Schema,
-        current: &Schema,
-    ) -> Option<Migration> {
-        let plan = Migration::between(stored, current);
-        plan.inspect_err(|error| {
+    /// The way from stored rows to those of the program, or a problem.
+    fn way<T>(&mut self, place: &str, uid: &str, way: Result<T>) -> Option<T> {
+        way.inspect_err(|error| {
             self.problems.push(format!(
                 "{place}: {}. Give it a new uid, or start with --drop-state {uid}",
                 error.message()

@@ -97,6 +97,7 @@ impl Running {
             changes: RefCell::default(),
             failure: setup.failure.clone(),
             sources: RefCell::default(),
+            migrations: Default::default(),
             restores: RefCell::default(),
             sinks: RefCell::default(),
             shards: RefCell::default(),

@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::flow::context::{Context, Flow};
+use crate::flow::migrate::Migrations;
 use crate::flow::{KeptPlan, SINK_UIDS};
 use crate::ids::Tick;
 use crate::job::ports::{RestoreTask, Rows};
-use crate::row::{Migration, Row, Schema};
+use crate::row::{Migration, Row, Schema, Way};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -47,6 +48,7 @@ pub(crate) fn keep<'s, K: Row, S: Row>(flow: &Flow<'s>, plan: KeptPlan) -> Kept<
         uid: uid.clone(),
         handle: Some(handle),
         schemas: (key, state),
+        migrations: Rc::clone(&context.migrations),
         anew: Rc::clone(&anew),
         rows: PhantomData,
     }));
@@ -57,6 +59,7 @@ struct Restoring<K: Row, S: Row> {
     uid: String,
     handle: Option<InputHandle<Tick, timely::container::CapacityContainerBuilder<Vec<(K, S)>>>>,
     schemas: (Schema, Schema),
+    migrations: Migrations,
     anew: Rc<Cell<bool>>,
     rows: PhantomData<(K, S)>,
 }
@@ -73,13 +76,24 @@ impl<K: Row, S: Row> RestoreTask for Restoring<K, S> {
         handle.advance_to(tick);
         let place = |error: Error| error.at(format!("kept state {:?}", self.uid));
         let key_plan = Migration::between(&stored.0, &self.schemas.0).map_err(place)?;
-        let state_plan = Migration::between(&stored.1, &self.schemas.1).map_err(place)?;
+        let closure = self.migrations.borrow().get(&self.uid).cloned();
+        let old = closure.as_ref().and_then(|closure| closure.migrated().old(&self.schemas.1));
+        let way = Way::between(&stored.1, old, &self.schemas.1).map_err(place)?;
+        let whole = |bytes: &[u8]| match (&way, &closure) {
+            (Way::Through(plan), Some(closure)) => {
+                let new = closure.state(plan, bytes, &self.schemas.1)?;
+                crate::row::from_bytes::<S>(&new)
+            }
+            (Way::Read(plan) | Way::Through(plan), _) => {
+                crate::row::decode_migrated::<S>(plan, bytes)
+            }
+        };
         self.anew.set(anew);
         let mut count = 0;
         for row in rows {
             let (key, state) = row?;
             let key = crate::row::decode_migrated::<K>(&key_plan, &key).map_err(place)?;
-            let state = crate::row::decode_migrated::<S>(&state_plan, &state).map_err(place)?;
+            let state = whole(&state).map_err(place)?;
             handle.send((key, state));
             count += 1;
         }

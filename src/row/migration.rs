@@ -77,6 +77,40 @@ impl Migration {
     }
 }
 
+/// How stored rows become rows of the current program where its author may have said how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As they are read.
+    Read(Migration),
+    /// They are read as rows of the type that the author's closure takes.
+    Through(Migration),
+}
+
+impl Way {
+    /// The way from `stored` to `current`, where `old` is what the author's closure takes, if there is one. Rows that are current
+    /// already do not go through it; others do wherever they can be read as `old`.
+    ///
+    /// # Errors
+    /// As [`Migration::between`], if there is neither way.
+    pub(crate) fn between(stored: &Schema, old: Option<&Schema>, current: &Schema) -> Result<Way> {
+        let read = Migration::between(stored, current);
+        if read.as_ref().is_ok_and(Migration::is_identity) {
+            return read.map(Way::Read);
+        }
+        let Some(old) = old else { return read.map(Way::Read) };
+        // What operators have set is no affair of the closure, and must be the same.
+        let old = Schema { settings: current.settings.clone(), ..old.clone() };
+        match (Migration::between(stored, &old), read) {
+            (Ok(plan), _) => Ok(Way::Through(plan)),
+            (Err(_), Ok(plan)) => Ok(Way::Read(plan)),
+            (Err(_), Err(error)) => Err(Error::config(format!(
+                "{}; nor are they what flow.migrate takes: {old}",
+                error.message()
+            ))),
+        }
+    }
+}
+
 /// Makes plans and gathers what stands against them. After a refusal the plan is of no use.
 struct Planner<'a> {
     refusals: &'a mut Vec<String>,

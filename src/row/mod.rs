@@ -28,6 +28,7 @@ pub use decimal::Decimal;
 pub use error::DecodeError;
 pub use float::F64;
 pub use migration::Migration;
+pub(crate) use migration::Way;
 pub use schema::Schema;
 pub use tidemark_derive::Row;
 

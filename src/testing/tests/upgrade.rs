@@ -3,6 +3,7 @@
 
 use crate::flow::endpoint::kafka;
 use crate::flow::{Build, Flow, Lag};
+use crate::job::engine;
 use crate::operators::aggregate::{count, sum};
 use crate::operators::window::tumbling;
 use crate::testing::Job;
@@ -217,6 +218,84 @@ fn rows_are_migrated_on_read_or_refused_with_both_schemas() {
     job.snapshot();
     job.restart(3);
     assert_eq!((job.replayed(), job.table("accounts")), (0, before));
+}
+
+#[test]
+fn rows_become_others_by_a_closure_where_no_migration_leads() {
+    fn numbered(flow: &Flow<'_>) {
+        rows::other::build(flow);
+        flow.migrate("accounts", |old: rows::one::Account| {
+            assert_ne!(old.owner, "nobody", "an owner without a number");
+            let owner = old.owner.trim_start_matches('o').parse().unwrap();
+            rows::other::Account { id: old.id, owner, old: !old.old }
+        });
+    }
+    let row = |id: u32| rows::one::Account { id, owner: format!("o{id}"), old: true };
+    let mut job = ran(rows::one::build, "rows", (1..=40).map(row).collect());
+    job.upgrade(rows::other::build, "two");
+    refused(&mut job);
+    job.upgrade(numbered, "three");
+    assert_eq!(job.table("accounts")[6], r#"{"key":7,"value":{"id":7,"owner":7,"old":false}}"#);
+    says(&job.notes().join("\n"), &["\"accounts\" goes on from tick 2, its rows migrated"]);
+    let new = rows::other::Account { id: 3, owner: 9, old: true };
+    job.push("rows", [new]).tick();
+    let before = job.table("accounts");
+    assert_eq!((before.len(), before[2].contains(r#""owner":9,"old":true"#)), (40, true));
+    // Once more from the old snapshot, then from one whose rows are of the new type: those do not go through the closure.
+    job.restart(2);
+    assert_eq!((job.replayed(), job.table("accounts")), (1, before.clone()));
+    job.snapshot();
+    job.restart(3);
+    assert_eq!((job.replayed(), job.table("accounts")), (0, before));
+
+    let nobody = rows::one::Account { id: 1, owner: "nobody".into(), old: true };
+    let mut job = ran(rows::one::build, "rows", vec![nobody]);
+    job.upgrade(numbered, "three");
+    // Rows come back while the job starts, or soon after.
+    let error = job.try_start().err().unwrap_or_else(|| job.failing_tick());
+    let said = ["\"accounts\"", "flow.migrate panicked on", "nobody", "an owner without a number"];
+    says(&error.to_string(), &said);
+}
+
+#[test]
+fn a_closure_that_fits_nothing_is_a_problem_of_the_dataflow() {
+    fn wrong(flow: &Flow<'_>) {
+        rows::other::build(flow);
+        flow.migrate("accounts", |old: rows::other::Account| rows::one::Account {
+            id: old.id,
+            owner: old.owner.to_string(),
+            old: old.old,
+        });
+        flow.migrate("accounts", |old: rows::one::Account| old);
+        flow.migrate("acounts", |old: u64| old);
+    }
+    let error = engine::plan(wrong, Default::default(), Default::default()).unwrap_err();
+    let text = error.message();
+    says(
+        text,
+        &[
+            "the closure gives",
+            "kept state \"accounts\" is",
+            "migration of \"accounts\" is used twice",
+            "there is no kept state \"acounts\"",
+            "upgrade.rs:",
+        ],
+    );
+    // What it takes is neither what is stored nor of the program.
+    fn astray(flow: &Flow<'_>) {
+        rows::other::build(flow);
+        flow.migrate("accounts", |old: rows::two::Account| rows::other::Account {
+            id: 0,
+            owner: old.id,
+            old: false,
+        });
+    }
+    fn items(flow: &Flow<'_>) {
+        flow.serve("accounts", &bids(flow).upsert("accounts", |b| u32::try_from(b.item).unwrap()));
+    }
+    let mut job = ran(items, "bids", vec![bid(1, 2, 3)]);
+    job.upgrade(astray, "astray");
+    says(&refused(&mut job), &["do not fit the program", "nor are they what flow.migrate takes"]);
 }
 
 #[test]
