@@ -176,6 +176,9 @@ impl Shared {
     pub fn status(&self) -> Status {
         let mut status = self.lock().clone();
         status.tick = self.released.now();
+        // Told at intervals; what is released is both.
+        status.tick_current = status.tick_current.max(status.tick);
+        status.tick_durable = status.tick_durable.max(status.tick);
         if let Some(slow) = status.slow.first() {
             // Worker 0 may be one of them, and then tells nothing newer.
             status.holding = slow.to_string();
