@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
+use tidemark::views::index::HISTORY_TICKS;
 use tidemark_tests::Result;
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -52,9 +53,12 @@ fn resident(dataflow: &str, rows: u64) -> Result<f64> {
     #[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
     let wanted = rows as f64;
     job.wait("the rows", LIMIT, |job| Ok(job.metric("operator_rows{uid=\"pairs\"}")? >= wanted))?;
-    // Views keep 64 ticks; the snapshots that follow are those of a job at rest.
+    // Views have no history any more, and there was time for some snapshots.
     let read = job.status()?["tick"].as_u64().unwrap_or(0);
-    job.wait("rest", LIMIT, |job| Ok(job.status()?["snapshot"].as_u64() > Some(read + 64)))?;
+    job.wait("rest", LIMIT, |job| {
+        let status = job.status()?;
+        Ok(!status["snapshot"].is_null() && status["tick"].as_u64() > Some(read + HISTORY_TICKS))
+    })?;
     job.metric("process_resident_memory_bytes")
 }
 
