@@ -19,6 +19,7 @@ pub mod failure;
 pub mod fleet;
 pub mod follow;
 pub mod lines;
+pub mod page;
 pub mod phase;
 pub mod process;
 pub mod progress;
