@@ -213,6 +213,8 @@ pub(crate) struct Setup {
     pub(crate) failure: Failure,
     pub(crate) deaths: Deaths,
     pub(crate) ended: Arc<AtomicBool>,
+    /// A worker stands still behind a panic from which it could not unwind: nobody waits for it.
+    pub(crate) stuck: AtomicBool,
     /// The way to process 0, on the other processes.
     pub(crate) up: Option<Line<Report>>,
     pub(crate) bounds: Bounds,

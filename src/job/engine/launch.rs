@@ -31,7 +31,7 @@ use crate::ticks::record::Record;
 use crate::time::clock::Wall;
 use std::collections::BTreeMap;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -348,6 +348,7 @@ impl Launch<'_> {
             failure: ways.failure.clone(),
             deaths,
             ended: Arc::clone(&ways.ended),
+            stuck: AtomicBool::new(false),
             up,
             bounds: options.bounds,
             budget: options.budget,
@@ -420,29 +421,16 @@ fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<Worker
             Arc::new(move || thread.unpark())
         };
         let inbox = setup.observer.shared().router().attach(worker.index(), waker);
+        let (index, failing) = (worker.index(), Arc::clone(&setup));
+        panics::on_last_word(move |text| {
+            panicked(&failing, index, several, text);
+            failing.stuck.store(true, Ordering::Release);
+        });
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             worker::run(worker, &setup, inbox);
         }));
         if let Err(panic) = caught {
-            let text = panics::told(panic.as_ref());
-            let error = if several && links::is_broken_exchange(&text) {
-                links::cause(
-                    &setup,
-                    Error::new(
-                        Kind::Retry,
-                        format!("the exchange of rows with another process broke: {text}"),
-                    ),
-                )
-            } else {
-                let tick = setup.rounds.tick(setup.size.local(worker.index()));
-                setup.deaths.note(tick, &text);
-                Error::internal(format!(
-                    "worker {} panicked at tick {tick}: {text}; the tick is not shown, and is tried again at the next start",
-                    worker.index()
-                ))
-            };
-            setup.failure.fail(error);
-            setup.wake.all();
+            panicked(&setup, index, several, &panics::told(panic.as_ref()));
             // What the panic left behind must not be stepped again.
             for dataflow in worker.installed_dataflows() {
                 worker.drop_dataflow(dataflow);
@@ -465,4 +453,20 @@ fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<Worker
             .map_err(|error| failed(error.to_string()))?;
     let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
     timely::execute::execute_from(builders, Box::new(guard), config, run).map_err(failed)
+}
+
+/// Ends the generation, since a worker panicked; with `several` processes that may only follow from the loss of one.
+fn panicked(setup: &Setup, worker: usize, several: bool, text: &str) {
+    let error = if several && panics::is_broken_exchange(text) {
+        let seen = format!("the exchange of rows with another process broke: {text}");
+        links::cause(setup, Error::new(Kind::Retry, seen))
+    } else {
+        let tick = setup.rounds.tick(setup.size.local(worker));
+        setup.deaths.note(tick, text);
+        Error::internal(format!(
+            "worker {worker} panicked at tick {tick}: {text}; the tick is not shown, and is tried again at the next start"
+        ))
+    };
+    setup.failure.fail(error);
+    setup.wake.all();
 }

@@ -168,12 +168,6 @@ fn over(ways: &Ways, process: usize, why: &str) {
     }
 }
 
-/// Whether a panic is timely's way to say that a connection with another process is gone.
-pub(super) fn is_broken_exchange(panic: &str) -> bool {
-    const SIGNS: [&str; 3] = ["timely communication error", "MergeQueue poisoned", "Failed to "];
-    SIGNS.iter().any(|sign| panic.contains(sign))
-}
-
 /// What ended the generation, where `seen` is only what followed from it here: the link brings the word of it, a moment later.
 pub(super) fn cause(setup: &Setup, seen: Error) -> Error {
     let until = clock::instant() + CAUSE_TIME_MAX;

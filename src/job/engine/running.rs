@@ -15,6 +15,10 @@ use crate::ticks::log::thread::LogThread;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+/// How often the end of the workers is looked for.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A job that runs.
 pub struct Running {
@@ -125,8 +129,15 @@ impl Running {
         std::mem::forget(self);
     }
 
-    /// Waits for the workers.
+    /// Waits for the workers, but for those that stand still.
     fn join(&self, guards: timely::communication::WorkerGuards<()>) {
+        while guards.guards().iter().any(|worker| !worker.is_finished()) {
+            if self.setup.stuck.load(Ordering::Acquire) {
+                std::mem::forget(guards);
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
         let join = std::panic::AssertUnwindSafe(|| guards.join());
         let outcomes = match std::panic::catch_unwind(join) {
             Ok(outcomes) => outcomes,
