@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The pause before the first new start; it doubles with each until one has run for a while.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// So many starts after a change may fail before it is taken back.
+const TRIALS: u32 = 5;
 /// A start that held for so long was a good one.
 const STEADY: Duration = Duration::from_secs(60);
 /// How much longer than the limit of heartbeats the others have to end when one has ended.
@@ -229,14 +231,17 @@ enum Next {
     Back(u8),
 }
 
-/// `trial`: the start was the first after a change, which nobody has found good yet.
-fn next(ended: &Ended, why: Why, trial: bool) -> Next {
+/// `trial`: which start after a change it was, counted from 1, if nobody has found the change good yet.
+fn next(ended: &Ended, why: Why, trial: Option<u32>) -> Next {
     match (ended, why) {
         (Ended::Cut, _) | (Ended::Cleanly, Why::Untold | Why::ToStop) => Next::Done,
         (Ended::Cleanly, Why::ToChange) => Next::Changed,
         (Ended::Otherwise(process, code), Why::ToStop) => Next::GiveUp(*process, *code),
-        (Ended::Otherwise(_, code), _) if *code == Exit::Failed as u8 => Next::Again,
-        (Ended::Otherwise(_, code), _) if trial => Next::Back(*code),
+        (Ended::Otherwise(_, code), _) if *code == Exit::Failed as u8 => match trial {
+            Some(start) if start >= TRIALS => Next::Back(*code),
+            _ => Next::Again,
+        },
+        (Ended::Otherwise(_, code), _) if trial.is_some() => Next::Back(*code),
         (Ended::Otherwise(process, code), _) => Next::GiveUp(*process, *code),
     }
 }
@@ -299,7 +304,7 @@ impl Supervisor<'_> {
             }
             let (ended, why) = self.attend(&mut children);
             drop(children);
-            match next(&ended, why, self.before.is_some()) {
+            match next(&ended, why, self.before.as_ref().map(|_| failures + 1)) {
                 Next::Done => return Ok(()),
                 Next::GiveUp(process, code) => return Err(given_up(process, code)),
                 Next::Changed => {
@@ -308,7 +313,8 @@ impl Supervisor<'_> {
                     continue;
                 }
                 Next::Back(code) => {
-                    self.go_back(code);
+                    self.go_back(code, failures + 1);
+                    failures = 0;
                     continue;
                 }
                 Next::Again if why == Why::ToChange => {
@@ -355,15 +361,17 @@ impl Supervisor<'_> {
         self.before = Some(std::mem::replace(&mut self.shape, shape));
     }
 
-    /// The start after a change has ended with a code that another start would not help.
-    fn go_back(&mut self, code: u8) {
+    /// The start after a change has ended with a code that another start would not help, or `starts` of them have failed.
+    fn go_back(&mut self, code: u8, starts: u32) {
         let Some(before) = self.before.take() else { return };
-        tracing::warn!(
-            "the start after the change ended with exit code {code}; the job goes on as it was before"
-        );
+        let what = match starts {
+            1 => "the start after the change".to_owned(),
+            _ => format!("start {starts} after the change, like those before it,"),
+        };
+        tracing::warn!("{what} ended with exit code {code}; the job goes on as it was before");
         self.shape = before;
         self.tell(Told::Back(format!(
-            "the start after the change ended with exit code {code}, as the log of `tidemark cluster` says; the job goes on as it was before"
+            "{what} ended with exit code {code}, as the log of `tidemark cluster` says; the job goes on as it was before"
         )));
         self.asked = None;
     }

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 use tidemark_oracle::Output;
 use tidemark_tests::broker::Broker;
+use tidemark_tests::clock::Deadline;
 use tidemark_tests::engine::{Engine, binary};
 use tidemark_tests::lines::Found;
 use tidemark_tests::proof::run::say;
@@ -99,15 +100,28 @@ fn another_program_goes_on_and_one_that_can_not_changes_nothing() {
     assert!(told.contains("refuses the dataflow or its configuration"), "{told}");
     let (code, told) = refused("/no/such/program");
     assert_eq!(code, Some(2), "{told}");
-    // It takes the configuration, but not the job: each start ends with a code that another would not help.
-    let sly = folder.path().join("sly");
-    std::fs::write(&sly, "#!/bin/sh\n[ \"$1\" = config ] && exit 0\nexit 5\n").unwrap();
-    let mut mode = std::fs::metadata(&sly).unwrap().permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
-    std::fs::set_permissions(&sly, mode).unwrap();
-    let (code, told) = refused(&sly.display().to_string());
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("exit code 5") && told.contains("as it was before"), "{told}");
+    // They take the configuration, but not the job: each start ends, with a code that another would not help or with one that it might.
+    let runs = || {
+        let deadline = Deadline::after(LONG);
+        let state = || cluster.get("/api/v1/job").and_then(|answer| answer.json());
+        while !state().is_ok_and(|job| job["state"] == "running") {
+            assert!(deadline.left().is_some(), "{}", cluster.stderr().tail(40));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    for (code, after) in [(5, "the start after the change"), (1, "start 5 after the change")] {
+        let sly = folder.path().join("sly");
+        let script = format!("#!/bin/sh\n[ \"$1\" = config ] && exit 0\nexit {code}\n");
+        std::fs::write(&sly, script).unwrap();
+        let mut mode = std::fs::metadata(&sly).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        std::fs::set_permissions(&sly, mode).unwrap();
+        let (exit, told) = refused(&sly.display().to_string());
+        assert_eq!(exit, Some(1), "{told}");
+        let says = told.contains(after) && told.contains(&format!("exit code {code}"));
+        assert!(says && told.contains("as it was before"), "{told}");
+        runs();
+    }
 
     stage.finish_input(LONG).unwrap();
     let status = cluster.terminate(LONG).unwrap();

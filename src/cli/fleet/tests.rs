@@ -20,19 +20,22 @@ fn what_may_pass_is_started_again_and_what_may_not_is_told() {
     let failed = Ended::Otherwise(1, 1);
     let refused = Ended::Otherwise(2, 3);
     for (ended, why, trial, expected) in [
-        (&Ended::Cleanly, Untold, false, Next::Done),
-        (&Ended::Cleanly, ToStop, true, Next::Done),
-        (&Ended::Cleanly, ToChange, false, Next::Changed),
-        (&failed, Untold, false, Next::Again),
-        (&failed, Untold, true, Next::Again),
-        (&failed, ToChange, false, Next::Again),
-        (&failed, ToStop, false, Next::GiveUp(1, 1)),
-        (&refused, Untold, false, Next::GiveUp(2, 3)),
-        (&refused, Untold, true, Next::Back(3)),
-        (&refused, ToChange, false, Next::GiveUp(2, 3)),
-        (&Ended::Cut, ToStop, false, Next::Done),
+        (&Ended::Cleanly, Untold, None, Next::Done),
+        (&Ended::Cleanly, ToStop, Some(1), Next::Done),
+        (&Ended::Cleanly, ToChange, None, Next::Changed),
+        (&failed, Untold, None, Next::Again),
+        (&failed, Untold, Some(1), Next::Again),
+        (&failed, Untold, Some(TRIALS - 1), Next::Again),
+        (&failed, Untold, Some(TRIALS), Next::Back(1)),
+        (&failed, ToChange, Some(1), Next::Again),
+        (&failed, ToChange, None, Next::Again),
+        (&failed, ToStop, None, Next::GiveUp(1, 1)),
+        (&refused, Untold, None, Next::GiveUp(2, 3)),
+        (&refused, Untold, Some(1), Next::Back(3)),
+        (&refused, ToChange, None, Next::GiveUp(2, 3)),
+        (&Ended::Cut, ToStop, None, Next::Done),
     ] {
-        assert_eq!(next(ended, why, trial), expected, "{ended:?} {why:?} {trial}");
+        assert_eq!(next(ended, why, trial), expected, "{ended:?} {why:?} {trial:?}");
     }
     assert_eq!(given_up(2, 3).kind(), Kind::Fenced);
 }
