@@ -14,7 +14,6 @@ use super::shared::{Done, Ordered};
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Inlet, Tick};
 use crate::state::manifest::ManifestFacts;
-use crate::telemetry::process;
 use crate::ticks::control::{Control, Opening};
 use crate::ticks::log::thread::{Appender, Event as LogEvent};
 use crate::ticks::record::{
@@ -442,19 +441,11 @@ impl Coordinator {
         self.since.is_due(kept, clock::instant() - self.snapshot_at, interval)
     }
 
-    /// Per cent of the memory's budget in use; a warning if it has become much.
+    /// Per cent of the memory's budget in use in the process that uses most of it.
     fn memory_percent(&mut self) -> u64 {
-        let resident = || process::read().map(|process| process.resident_bytes);
-        let found = self.memory.at(clock::instant(), resident);
-        if let Some(used) = found.warn {
-            tracing::warn!(
-                "{} MiB in memory, {} % of memory.budget; at 95 % the clock stops. Rows: {}",
-                used >> 20,
-                found.percent,
-                self.setup.observer.largest()
-            );
-        }
-        found.percent
+        let observer = &self.setup.observer;
+        observer.memory(0, self.memory.look(observer));
+        observer.fullest().0
     }
 
     fn declare(&mut self) -> Vec<InletDecl> {

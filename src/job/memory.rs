@@ -1,5 +1,11 @@
-//! `memory.budget`: at 80 % a warning, at 95 % the clock stops. What the process uses is asked for from outside, by `read`.
+//! `memory.budget`: at 80 % a warning, at 95 % of it in any process the clock stops.
 
+use super::observe::Observer;
+use super::peers::Report;
+use super::setup::Setup;
+use crate::telemetry::process;
+use crate::time::clock;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Per cent of the budget at which the log says so.
@@ -47,6 +53,53 @@ impl Pressure {
         let warn = self.percent >= WARN_PERCENT && !self.warned;
         self.warned = warn || (self.warned && self.percent >= CALM_PERCENT);
         Found { percent: self.percent, warn: warn.then_some(used) }
+    }
+
+    /// Per cent of the budget that this process uses now; a warning if it has become much.
+    pub(crate) fn look(&mut self, observer: &Observer) -> u64 {
+        let resident = || process::read().map(|process| process.resident_bytes);
+        let found = self.at(clock::instant(), resident);
+        if let Some(used) = found.warn {
+            let rows = match &observer.largest()[..] {
+                // The leading process knows the rows of all.
+                "" => String::new(),
+                rows => format!(". Rows: {rows}"),
+            };
+            tracing::warn!(
+                "{} MiB in memory, {} % of memory.budget; at 95 % the clock stops{rows}",
+                used >> 20,
+                found.percent,
+            );
+        }
+        found.percent
+    }
+}
+
+/// Starts the thread by which a process that does not lead tells process 0 how much it uses; it ends with the generation.
+pub(crate) fn watch(setup: &Arc<Setup>) {
+    let (Some(up), Some(budget)) = (setup.up.clone(), setup.memory_budget) else { return };
+    let setup = Arc::downgrade(setup);
+    let run = move || {
+        let (mut pressure, mut told) = (Pressure::new(Some(budget)), 0);
+        loop {
+            std::thread::sleep(LOOK_EVERY);
+            let Some(setup) = setup.upgrade() else { return };
+            if setup.is_over() {
+                return;
+            }
+            let percent = pressure.look(&setup.observer);
+            if percent == told {
+                continue;
+            }
+            match up.send(0, &Report::Memory(percent)) {
+                Ok(()) => told = percent,
+                Err(error) => tracing::debug!(%error, "the memory in use could not be told of"),
+            }
+        }
+    };
+    let spawned = std::thread::Builder::new().name("memory".into()).spawn(run);
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no thread to watch the memory: this process is not held to memory.budget");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::ticks::record::{Activity, TickRecord};
 use crate::time::clock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often status texts are made anew.
@@ -36,6 +36,8 @@ pub(crate) struct Observer {
     sizes: Mutex<Sizes>,
     /// By process.
     slow: Mutex<BTreeMap<usize, Vec<SlowWorker>>>,
+    /// Per cent of the memory's budget that each process uses.
+    memory: Mutex<BTreeMap<usize, u64>>,
     snapshot_seconds: Histogram,
     snapshot_bytes: Gauge,
 }
@@ -78,6 +80,7 @@ impl Observer {
             sources: Mutex::default(),
             sizes: Mutex::default(),
             slow: Mutex::default(),
+            memory: Mutex::default(),
             snapshot_seconds: registry.histogram(
                 "snapshot_duration_seconds",
                 "From the moment that all of a snapshot was there to be written until it was in the store.",
@@ -108,7 +111,7 @@ impl Observer {
         self.shared.released().advance(tick);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -201,7 +204,7 @@ impl Observer {
         self.shared.registry().counter("snapshots_total", "Snapshots by outcome.", labels)
     }
 
-    fn sizes(&self) -> std::sync::MutexGuard<'_, Sizes> {
+    fn sizes(&self) -> MutexGuard<'_, Sizes> {
         self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -217,6 +220,24 @@ impl Observer {
         slow.insert(process, workers);
         let all = slow.values().flatten().cloned().collect();
         self.shared.update(|status| status.slow = all);
+    }
+
+    /// Per cent of the memory's budget that a process uses.
+    pub(crate) fn memory(&self, process: usize, percent: u64) {
+        self.percents().insert(process, percent);
+    }
+
+    /// How much of its memory's budget is used by the process that uses most of it, in per cent; and which one it is, if there are
+    /// several.
+    pub(crate) fn fullest(&self) -> (u64, Option<usize>) {
+        let percents = self.percents();
+        let fullest = percents.iter().max_by_key(|(_, percent)| **percent);
+        let several = percents.len() > 1;
+        fullest.map_or((0, None), |(process, percent)| (*percent, several.then_some(*process)))
+    }
+
+    fn percents(&self) -> MutexGuard<'_, BTreeMap<usize, u64>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The largest kept states and views, for a message.
@@ -237,7 +258,10 @@ impl Observer {
             Pace::Held(Window::Log) => {
                 Some(ClockHeld::Durable { ticks: facts.durable_ahead, append_ms: 0 })
             }
-            Pace::Held(Window::Memory) => Some(ClockHeld::Memory { percent: facts.memory_percent }),
+            Pace::Held(Window::Memory) => {
+                let (percent, process) = self.fullest();
+                Some(ClockHeld::Memory { percent, process })
+            }
             Pace::Held(Window::Sink) => {
                 sinks.iter().max_by_key(|(_, sink)| sink.outstanding()).map(|(name, sink)| {
                     ClockHeld::Sink { name: name.clone(), commit_ms: sink.commit_ms() }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! 0 -> p   Verify (a snapshot), Begin (where the generation goes on from), Ask (a query), Farewell (the end, and why)
-//! p -> 0   Verified (its share of the snapshot), Part (of a new one), Answer (to a query), Facts (of its workers), Stop (it was
-//!          told to), Failed (it can't go on)
+//! p -> 0   Verified (its share of the snapshot), Part (of a new one), Answer (to a query), Facts (of its workers), Slow (workers),
+//!          Memory (that it uses), Stop (it was told to), Failed (it can't go on)
 //! ```
 //! Rows, ticks and watermarks go through timely, not here. A process that is lost ends the generation.
 
@@ -63,6 +63,8 @@ pub(crate) enum Report {
     Facts(WorkerFacts),
     /// Its workers that do not come round now.
     Slow(Vec<SlowWorker>),
+    /// Per cent of its memory's budget that it uses now.
+    Memory(u64),
     /// It was told to end the job cleanly.
     Stop,
     /// It can't go on.

@@ -43,6 +43,8 @@ pub enum ClockHeld {
     Memory {
         /// Per cent of the budget.
         percent: u64,
+        /// The process that uses so much, if there are several.
+        process: Option<usize>,
     },
 }
 
@@ -107,8 +109,9 @@ pub fn holding(facts: &Facts) -> String {
         ClockHeld::Sink { name, commit_ms } => {
             format!("clock held by sink {name} (commit {} ms)", grouped(*commit_ms))
         }
-        ClockHeld::Memory { percent } => {
-            format!("clock held by memory ({percent} % of memory.budget)")
+        ClockHeld::Memory { percent, process } => {
+            let of = process.map(|process| format!(" of process {process}")).unwrap_or_default();
+            format!("clock held by memory{of} ({percent} % of memory.budget)")
         }
     }));
     parts.join(", ")

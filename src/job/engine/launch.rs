@@ -10,7 +10,7 @@ use super::super::shared::Shared;
 use super::super::slow::{self, Rounds};
 use super::super::upgrade::{self, Begins};
 use super::super::writers::{self, SinkHand, SinkThread, reached};
-use super::super::{discovery, panics, worker};
+use super::super::{discovery, memory, panics, worker};
 use super::lead::Claimed;
 use super::links::{self, Cluster};
 use super::restored::{Found, Restored, discover_first};
@@ -408,6 +408,7 @@ fn log_thread(
 /// Starts the workers of this process; `sockets` lead to the other ones, by process, and are empty if there are none.
 fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<WorkerGuards<()>> {
     slow::watch(setup);
+    memory::watch(setup);
     let mut config = WorkerConfig::default();
     differential_dataflow::configure(
         &mut config,

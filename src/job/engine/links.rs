@@ -129,6 +129,7 @@ fn hear(events: &Receiver<Event<Report>>, ways: &Ways, relay: &Relay, persister:
                 Report::Answer(id, answer) => relay.answered(id, answer),
                 Report::Facts(facts) => ways.observer.worker(&facts),
                 Report::Slow(workers) => ways.observer.slow(from, workers),
+                Report::Memory(percent) => ways.observer.memory(from, percent),
                 Report::Stop => ways.tell(JobEvent::Stop),
                 Report::Failed(told) => ways.fail(told.error(from)),
                 Report::Verified(_) => {

@@ -33,7 +33,14 @@ fn each_fact_has_its_words() {
             clock(ClockHeld::Durable { ticks: 3, append_ms: 1_500 }),
             "clock held by the tick log (3 ticks not durable, append 1,500 ms)",
         ),
-        (clock(ClockHeld::Memory { percent: 96 }), "clock held by memory (96 % of memory.budget)"),
+        (
+            clock(ClockHeld::Memory { percent: 96, process: None }),
+            "clock held by memory (96 % of memory.budget)",
+        ),
+        (
+            clock(ClockHeld::Memory { percent: 97, process: Some(2) }),
+            "clock held by memory of process 2 (97 % of memory.budget)",
+        ),
         (
             both,
             "replaying tick 1,200 of 5,000, watermark held by a/0 (lagging 1 record), \
