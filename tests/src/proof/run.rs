@@ -315,16 +315,20 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Which processes a kill takes: each as likely as all of them.
-    fn victims(&mut self, processes: usize) -> Vec<usize> {
+    /// Which processes a kill takes: each as likely as all of them; but mostly process 0 or all in a transaction, since process 0
+    /// has the sinks, and ends what it has begun when another process goes.
+    fn victims(&mut self, processes: usize, aim: Spot) -> Vec<usize> {
         let all: Vec<_> = (0..processes).collect();
+        if aim == Spot::Transaction && self.random.chance(750) {
+            return if self.random.chance(500) { vec![0] } else { all };
+        }
         let dice = self.random.below(processes as u64 + 1);
         all.iter().copied().find(|process| *process as u64 == dice).map_or(all, |one| vec![one])
     }
 
     /// Kills a process, or all, at the moment for `aim` in process 0.
     fn kill(&mut self, fleet: &mut Fleet, aim: Spot) -> Result<()> {
-        let victims = self.victims(fleet.len());
+        let victims = self.victims(fleet.len(), aim);
         let engine = fleet.leader();
         let from = if aim == Spot::Recovery { 0 } else { engine.stderr().next() };
         let moment = aim::moment(aim, &mut self.random);
