@@ -40,7 +40,7 @@ impl Seen {
 }
 
 impl Complaints {
-    /// A connection from `from` was refused. A reason is text of one who has proved the secret.
+    /// A connection from `from` was refused. A reason is text of this side, or of one who has proved the secret.
     pub(super) fn about(&self, refusal: Refusal, from: Option<SocketAddr>, reason: &str) {
         let due = lock(&self.kinds).entry(refusal).or_default().due(clock::instant());
         if let Some(count) = due {

@@ -2,6 +2,8 @@
 
 use super::handshake::{self, Timed, Unwelcome};
 use super::port::Inner;
+use super::socket::Socket;
+use super::tls::NoSession;
 use super::wire::{Claim, Purpose};
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Generation, Nonce};
@@ -30,7 +32,7 @@ pub(super) fn dial(
     to: usize,
     purpose: Purpose,
     (generation, nonce): (Generation, Nonce),
-) -> Result<TcpStream, NotYet> {
+) -> Result<Socket, NotYet> {
     let members = &inner.members;
     let claim = Claim {
         purpose,
@@ -47,11 +49,41 @@ pub(super) fn dial(
     let time_max = members.limits.handshake_time_max;
     let away =
         |e: io::Error| NotYet { kind: Kind::Retry, why: format!("it can't be reached: {e}") };
+    let until = clock::instant() + time_max;
     let stream = connect(&members.hosts[to], time_max).map_err(away)?;
-    handshake::present(&Timed::new(&stream, clock::instant() + time_max), &members.secret, &claim)
-        .map_err(|unwelcome| not_yet(&unwelcome))?;
-    handshake::settled(&stream).map_err(away)?;
-    Ok(stream)
+    let socket = match &members.tls {
+        None => Socket::plain(stream).map_err(away)?,
+        Some(tls) => {
+            tls.dial(stream, &members.hosts[to], until, &inner.pumps).map_err(no_session)?
+        }
+    };
+    let presented = handshake::present(&Timed::new(&socket, until), &members.secret, &claim);
+    presented.map_err(|unwelcome| match (unwelcome, socket.broken()) {
+        // That a certificate is not taken is said only after the session is there.
+        (Unwelcome::Broken(_), Some(why)) => {
+            NotYet { kind: Kind::Config, why: format!("it has ended the encrypted session: {why}") }
+        }
+        (unwelcome, _) => not_yet(&unwelcome),
+    })?;
+    handshake::settled(&socket).map_err(away)?;
+    Ok(socket)
+}
+
+/// What it means that there is no session.
+fn no_session(why: NoSession) -> NotYet {
+    match why {
+        NoSession::Broken(error) => NotYet {
+            kind: Kind::Retry,
+            why: format!("the connection broke before it was encrypted: {error}"),
+        },
+        NoSession::Plain => NotYet {
+            kind: Kind::Config,
+            why: "it does not encrypt: cluster.tls_* must be set for all processes or none".into(),
+        },
+        NoSession::Refused(why) => {
+            NotYet { kind: Kind::Config, why: format!("no encrypted session with it: {why}") }
+        }
+    }
 }
 
 fn connect(address: &str, time_max: Duration) -> io::Result<TcpStream> {
@@ -72,6 +104,11 @@ fn not_yet(unwelcome: &Unwelcome) -> NotYet {
         Unwelcome::Stranger => {
             (Kind::Config, "what listens there is no process of this kind of cluster".into())
         }
+        Unwelcome::Encrypts => (
+            Kind::Config,
+            "it encrypts its connections: cluster.tls_* must be set for all processes or none"
+                .into(),
+        ),
         Unwelcome::Version(theirs) => {
             (Kind::Config, format!("it speaks version {theirs} of the handshake"))
         }

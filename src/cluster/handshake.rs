@@ -1,14 +1,16 @@
 //! The two sides of a handshake over a socket (`doc/formats/cluster.md`). Whom to let in is decided elsewhere.
 
+use super::hall::Guest;
 use super::refusal::Refusal;
 use super::secret::{MAC_BYTES, Secret};
+use super::socket::Socket;
+use super::tls;
 use super::wire::{
     Answer, CLAIM_BYTES_MAX, Claim, GREETING_BYTES, Greeting, MAGIC, REASON_BYTES_MAX, VERSION,
 };
 use crate::random;
 use crate::time::clock;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// What the codes of the two sides begin with, so that neither can be sent back as the other.
@@ -17,13 +19,13 @@ const ACCEPTOR: &[u8; 16] = b"tidemark.answer\n";
 
 /// A socket of which every read and write ends by a moment.
 pub(super) struct Timed<'a> {
-    stream: &'a TcpStream,
+    stream: &'a Socket,
     until: Instant,
 }
 
 impl<'a> Timed<'a> {
     /// The socket, until then.
-    pub(super) fn new(stream: &'a TcpStream, until: Instant) -> Timed<'a> {
+    pub(super) fn new(stream: &'a Socket, until: Instant) -> Timed<'a> {
         Timed { stream, until }
     }
 
@@ -73,12 +75,11 @@ impl<'a> Timed<'a> {
     }
 }
 
-/// Makes a socket that has shaken hands ready for what it is for: blocking, no time limit, no delay.
-pub(super) fn settled(stream: &TcpStream) -> io::Result<()> {
+/// Makes a socket that has shaken hands ready for what it is for: blocking, no time limit.
+pub(super) fn settled(stream: &Socket) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(None)?;
-    stream.set_write_timeout(None)?;
-    stream.set_nodelay(true)
+    stream.set_write_timeout(None)
 }
 
 /// A claim whose sender has proved the secret.
@@ -89,14 +90,15 @@ pub(super) struct Proven {
 }
 
 /// Tells a connection that it is refused, and nothing else. Whether they read it is their affair.
-pub(super) fn refuse(mut stream: &TcpStream) {
+pub(super) fn refuse(mut stream: &Socket) {
     let answer = Answer { code: Answer::REFUSED, reason: String::new() };
     let _ = stream.write_all(&[answer.encode(), Answer::NO_PROOF.to_vec()].concat());
 }
 
 /// The acceptor's side up to the claim, which never waits: it goes on when more has come.
 pub(super) struct Hearing {
-    stream: TcpStream,
+    stream: Socket,
+    secret: Secret,
     /// All that has come.
     heard: Vec<u8>,
     /// The greeting of this side, once the other's is whole.
@@ -107,47 +109,24 @@ pub(super) struct Hearing {
 const HEAD_BYTES: usize = GREETING_BYTES + 2;
 
 impl Hearing {
-    pub(super) fn new(stream: TcpStream) -> io::Result<Hearing> {
+    pub(super) fn new(stream: Socket, secret: &Secret) -> io::Result<Hearing> {
         stream.set_nonblocking(true)?;
-        Ok(Hearing { stream, heard: Vec::new(), ours: None })
-    }
-
-    /// Whether the other side has begun as a handshake does.
-    pub(super) fn has_greeted(&self) -> bool {
-        self.ours.is_some()
+        Ok(Hearing { stream, secret: secret.clone(), heard: Vec::new(), ours: None })
     }
 
     /// The socket, which does not block.
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(super) fn into_stream(self) -> Socket {
         self.stream
     }
 
-    /// Reads what has come: how it ends, if that is known now. No byte beyond the claim is read.
-    pub(super) fn go_on(&mut self, secret: &Secret) -> Option<Result<Proven, Refusal>> {
-        loop {
-            let more = match self.judge(secret) {
-                Ok(Wants::Bytes(more)) => more,
-                Ok(Wants::Nothing(proven)) => return Some(Ok(proven)),
-                Err(refusal) => return Some(Err(refusal)),
-            };
-            let mut bytes = [0; CLAIM_BYTES_MAX + MAC_BYTES];
-            match self.stream.read(&mut bytes[..more]) {
-                Ok(0) => return Some(Err(Refusal::Silence)),
-                Ok(read) => self.heard.extend(&bytes[..read]),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(_) => return Some(Err(Refusal::Silence)),
-            }
-        }
-    }
-
     /// What is still to come, after what has been heard.
-    fn judge(&mut self, secret: &Secret) -> Result<Wants, Refusal> {
+    fn judge(&mut self) -> Result<Wants, Refusal> {
         let len = self.heard.len();
         // What does not begin right is not waited for.
         let begun = len.min(MAGIC.len());
         if self.heard[..begun] != MAGIC[..begun] {
-            return Err(Refusal::Garbage);
+            let encrypts = self.heard[0] == tls::HANDSHAKE;
+            return Err(if encrypts { Refusal::Encrypted } else { Refusal::Garbage });
         }
         let Some((hello, rest)) = self.heard.split_first_chunk::<GREETING_BYTES>() else {
             return Ok(Wants::Bytes(GREETING_BYTES - len));
@@ -180,11 +159,38 @@ impl Hearing {
         };
         let transcript =
             [&hello[..], &ours, &self.heard[GREETING_BYTES..HEAD_BYTES + size]].concat();
-        if !secret.proves(&[DIALER, &transcript], proof) {
+        if !self.secret.proves(&[DIALER, &transcript], proof) {
             return Err(Refusal::Secret);
         }
         let claim = Claim::decode(body).ok_or(Refusal::Garbage)?;
         Ok(Wants::Nothing(Proven { claim, transcript }))
+    }
+}
+
+impl Guest for Hearing {
+    type Proof = Proven;
+
+    fn has_greeted(&self) -> bool {
+        self.ours.is_some()
+    }
+
+    /// No byte beyond the claim is read.
+    fn go_on(&mut self) -> Option<Result<Proven, Refusal>> {
+        loop {
+            let more = match self.judge() {
+                Ok(Wants::Bytes(more)) => more,
+                Ok(Wants::Nothing(proven)) => return Some(Ok(proven)),
+                Err(refusal) => return Some(Err(refusal)),
+            };
+            let mut bytes = [0; CLAIM_BYTES_MAX + MAC_BYTES];
+            match self.stream.read(&mut bytes[..more]) {
+                Ok(0) => return Some(Err(Refusal::Silence)),
+                Ok(read) => self.heard.extend(&bytes[..read]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(_) => return Some(Err(Refusal::Silence)),
+            }
+        }
     }
 }
 
@@ -198,7 +204,7 @@ enum Wants {
 
 /// Answers a proven claim and proves the secret by it.
 pub(super) fn answer(
-    mut stream: &TcpStream,
+    mut stream: &Socket,
     secret: &Secret,
     proven: &Proven,
     answer: &Answer,
@@ -216,6 +222,8 @@ pub(super) enum Unwelcome {
     Broken(io::Error),
     /// What listens there is not a process of Tidemark.
     Stranger,
+    /// It encrypts its connections, and this process does not.
+    Encrypts,
     /// It speaks this version of the handshake.
     Version(u16),
     /// It refused without a reason: it has not accepted the proof.
@@ -236,7 +244,13 @@ impl From<io::Error> for Unwelcome {
 pub(super) fn present(io: &Timed<'_>, secret: &Secret, claim: &Claim) -> Result<(), Unwelcome> {
     let hello = Greeting { version: VERSION, nonce: random::bytes() }.encode();
     io.write(&hello)?;
-    let challenge: [u8; GREETING_BYTES] = io.read()?;
+    let mut challenge = [0; GREETING_BYTES];
+    let (first, rest) = challenge.split_at_mut(1);
+    io.read_exact(first)?;
+    if first[0] == tls::ALERT {
+        return Err(Unwelcome::Encrypts);
+    }
+    io.read_exact(rest)?;
     let theirs = Greeting::decode(&challenge).ok_or(Unwelcome::Stranger)?;
     if theirs.version != VERSION {
         return Err(Unwelcome::Version(theirs.version));

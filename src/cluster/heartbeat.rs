@@ -2,10 +2,10 @@
 //! tick takes is not known here.
 
 use super::members::BEATS;
+use super::socket::Socket;
 use crate::time::clock;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// The byte of a beat. Any byte that comes is taken for one.
@@ -50,7 +50,7 @@ fn step(now: Instant, beat_at: Instant, silent_at: Instant) -> Step {
 }
 
 /// Beats and listens until the other side is silent for `limit`, closes, or breaks.
-pub(super) fn beat(stream: &TcpStream, limit: Duration) -> Silence {
+pub(super) fn beat(stream: &Socket, limit: Duration) -> Silence {
     let interval = limit / BEATS;
     let mut beat_at = clock::instant();
     let mut silent_at = beat_at + limit;
@@ -75,7 +75,7 @@ pub(super) fn beat(stream: &TcpStream, limit: Duration) -> Silence {
 }
 
 /// A beat for which there is no room is left out: the other side reads nothing, and its own beats tell whether it lives.
-fn send(mut stream: &TcpStream, time_max: Duration) -> io::Result<()> {
+fn send(mut stream: &Socket, time_max: Duration) -> io::Result<()> {
     stream.set_write_timeout(Some(time_max))?;
     match stream.write(&[BEAT]) {
         Ok(_) => Ok(()),
@@ -85,7 +85,7 @@ fn send(mut stream: &TcpStream, time_max: Duration) -> io::Result<()> {
 }
 
 /// The bytes that came, none if nothing did in that time.
-fn listen(mut stream: &TcpStream, time_max: Duration) -> io::Result<Option<usize>> {
+fn listen(mut stream: &Socket, time_max: Duration) -> io::Result<Option<usize>> {
     stream.set_read_timeout(Some(time_max))?;
     match stream.read(&mut [0; 64]) {
         Ok(bytes) => Ok(Some(bytes)),

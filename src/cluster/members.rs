@@ -1,6 +1,7 @@
 //! Who belongs to a cluster, and the limits of what its processes do with each other. No I/O.
 
 use super::secret::Secret;
+use super::tls::Tls;
 use crate::error::{Error, Result};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) struct Members {
     pub(crate) cluster: String,
     /// What proves that a process belongs to it.
     pub(crate) secret: Secret,
+    /// How connections are encrypted; not at all if absent.
+    pub(crate) tls: Option<Tls>,
     /// The fingerprint of the program: 1 to 255 bytes.
     pub(crate) program: String,
     /// Limits.

@@ -4,11 +4,11 @@ use super::dial::{dial, keep_trying};
 use super::lock;
 use super::port::{Inner, Port};
 use super::seats::Seats;
+use super::socket::Socket;
 use super::wire::Purpose;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{Generation, Nonce};
 use crate::time::clock;
-use std::net::TcpStream;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -23,11 +23,7 @@ impl Port {
     /// # Errors
     /// `Retry` as soon as a process is lost that this one has joined, or after [`super::Limits::join_time_max`]; `Config` if
     /// until then one refuses; `Internal` if it was called before.
-    pub(crate) fn mesh(
-        &self,
-        generation: Generation,
-        nonce: Nonce,
-    ) -> Result<Vec<Option<TcpStream>>> {
+    pub(crate) fn mesh(&self, generation: Generation, nonce: Nonce) -> Result<Vec<Option<Socket>>> {
         let inner = &self.inner;
         if !lock(&inner.seats).begin_mesh(generation, nonce) {
             return Err(Error::internal("the mesh of this process was made before"));
@@ -54,7 +50,7 @@ impl Port {
 
 impl Inner {
     /// Waits for the socket of a higher process.
-    fn await_mesh(&self, process: usize, time_max: Duration) -> Result<TcpStream> {
+    fn await_mesh(&self, process: usize, time_max: Duration) -> Result<Socket> {
         let until = clock::instant() + time_max;
         let mut seats = lock(&self.seats);
         loop {

@@ -9,6 +9,8 @@
 //! 3. Process 0 tells the others its generation and nonce in a message of the caller's.
 //! 4. [`Port::mesh`]: every pair of processes has a connection of that generation, for timely.
 //!
+//! With [`Tls`] each of them is encrypted below all this; who uses them sees no difference.
+//!
 //! From step 2 on, a process that closes, breaks, or is silent for [`Limits::heartbeat_limit`] is an [`Event::Lost`], once.
 //!
 //! ```text
@@ -18,6 +20,7 @@
 
 mod complaints;
 mod dial;
+mod entrance;
 mod frame;
 mod hall;
 mod handshake;
@@ -28,10 +31,13 @@ mod members;
 mod mesh;
 mod peer;
 mod port;
+mod pump;
 mod refusal;
 mod room;
 mod seats;
 mod secret;
+mod socket;
+mod tls;
 mod wire;
 
 #[cfg(test)]
@@ -41,6 +47,8 @@ pub(crate) use link::{Control, Event};
 pub(crate) use members::{Limits, Members};
 pub(crate) use port::Port;
 pub(crate) use secret::Secret;
+pub(crate) use socket::Socket;
+pub(crate) use tls::{Pem, Tls};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

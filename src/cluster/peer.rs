@@ -2,8 +2,9 @@
 
 use super::heartbeat::{self, Silence};
 use super::lock;
+use super::socket::Socket;
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A process that has joined, or that this one has joined.
 pub(super) struct Peer {
     process: usize,
-    control: Arc<TcpStream>,
-    heartbeat: Arc<TcpStream>,
+    control: Arc<Socket>,
+    heartbeat: Arc<Socket>,
     state: Mutex<State>,
     read: Condvar,
 }
@@ -40,8 +41,8 @@ impl Peer {
     /// Begins to send and to hear heartbeats, in a thread of its own.
     pub(super) fn start(
         process: usize,
-        control: Arc<TcpStream>,
-        heartbeat: Arc<TcpStream>,
+        control: Arc<Socket>,
+        heartbeat: Arc<Socket>,
         limit: Duration,
     ) -> io::Result<Arc<Peer>> {
         let (state, read) = (Mutex::default(), Condvar::new());
@@ -63,7 +64,7 @@ impl Peer {
     }
 
     /// The connection for messages.
-    pub(super) fn control(&self) -> &Arc<TcpStream> {
+    pub(super) fn control(&self) -> &Arc<Socket> {
         &self.control
     }
 

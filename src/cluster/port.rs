@@ -1,13 +1,15 @@
 //! The one port of a process: it accepts whatever comes, lets in what is proved, and seats it by its purpose.
 
 use super::complaints::Complaints;
-use super::hall::{Hall, Leaves};
+use super::entrance::{Entrance, Leaves};
 use super::handshake::{self, Proven};
 use super::lock;
 use super::members::Members;
 use super::peer::Peer;
+use super::pump::Pumps;
 use super::refusal::{Refusal, belongs};
 use super::seats::Seats;
+use super::socket::Socket;
 use super::wire::{Answer, Purpose};
 use crate::error::{Error, Result};
 use crate::ids::Nonce;
@@ -40,8 +42,9 @@ pub(super) struct Inner {
     /// Somebody has sat down.
     pub(super) changed: Condvar,
     pub(super) complaints: Complaints,
-    hall: Mutex<Hall>,
-    /// Somebody is in the hall.
+    pub(super) pumps: Arc<Pumps>,
+    entrance: Mutex<Entrance>,
+    /// Somebody is in the entrance.
     entered: Condvar,
     closing: AtomicBool,
 }
@@ -69,17 +72,14 @@ impl Port {
         let failed =
             |e: io::Error| Error::internal(format!("the cluster's port can't be served: {e}"));
         let address = listener.local_addr().map_err(failed)?;
-        let limits = &members.limits;
+        let pumps = Arc::new(Pumps::default());
         let inner = Arc::new(Inner {
             instance: random::nonce(),
             seats: Mutex::new(Seats::new(members.hosts.len())),
             changed: Condvar::new(),
             complaints: Complaints::default(),
-            hall: Mutex::new(Hall::new(
-                members.secret.clone(),
-                limits.handshakes_max,
-                limits.handshake_time_max,
-            )),
+            entrance: Mutex::new(Entrance::new(&members, Arc::clone(&pumps))),
+            pumps,
             entered: Condvar::new(),
             closing: AtomicBool::new(false),
             members,
@@ -92,6 +92,11 @@ impl Port {
         let accept = move || accepting.accept(&listener);
         port.threads.push(thread("accept").spawn(accept).map_err(failed)?);
         Ok(port)
+    }
+
+    /// Waits until what was sent on connections that were ended since has left this process, for at most `time_max`.
+    pub(crate) fn drain(&self, time_max: Duration) {
+        self.inner.pumps.drain(time_max);
     }
 
     /// Where it listens.
@@ -114,7 +119,7 @@ impl Drop for Port {
         // An accept that waits ends by a connection only. If there is no way to it, the threads are left to the process's end.
         let woken = TcpStream::connect_timeout(&here, Duration::from_secs(1));
         // Under its lock, so that the usher does not miss it.
-        drop(lock(&self.inner.hall));
+        drop(lock(&self.inner.entrance));
         self.inner.entered.notify_all();
         lock(&self.inner.seats).clear();
         if woken.is_ok() {
@@ -136,7 +141,7 @@ impl Inner {
             }
             match accepted {
                 Ok((stream, from)) => {
-                    let leaves = lock(&self.hall).enter(stream, from);
+                    let leaves = lock(&self.entrance).enter(stream, from);
                     self.entered.notify_one();
                     self.part_with(leaves);
                 }
@@ -150,9 +155,10 @@ impl Inner {
 
     /// Goes on with the handshakes of those who were let in.
     fn usher(&self) {
-        let idle = |hall: &mut Hall| hall.is_empty() && !self.closing.load(Ordering::Acquire);
+        let idle =
+            |entrance: &mut Entrance| entrance.is_empty() && !self.closing.load(Ordering::Acquire);
         while !self.closing.load(Ordering::Acquire) {
-            let waited = self.entered.wait_while(lock(&self.hall), idle);
+            let waited = self.entered.wait_while(lock(&self.entrance), idle);
             let leaves = waited.unwrap_or_else(PoisonError::into_inner).look();
             self.part_with(leaves);
             std::thread::sleep(LOOK);
@@ -160,30 +166,28 @@ impl Inner {
     }
 
     fn part_with(&self, leaves: Vec<Leaves>) {
-        for Leaves { stream, from, outcome } in leaves {
-            match outcome {
-                Ok(proven) => {
-                    if let Err(error) = self.seat(&Arc::new(stream), from, &proven) {
+        for leaves in leaves {
+            match leaves {
+                Leaves::Proven(socket, from, proven) => {
+                    if let Err(error) = self.seat(&Arc::new(socket), from, &proven) {
                         tracing::debug!(%error, %from, "a process of the cluster went at once");
                     }
                 }
-                Err(refusal) => {
+                Leaves::Refused(socket, from, refusal) => {
                     if refusal != Refusal::Silence {
-                        handshake::refuse(&stream);
+                        handshake::refuse(&socket);
                     }
                     self.complaints.about(refusal, Some(from), "");
+                }
+                Leaves::Unsealed(from, refusal, why) => {
+                    self.complaints.about(refusal, Some(from), &why);
                 }
             }
         }
     }
 
     /// Seats or refuses who has proved the secret.
-    fn seat(
-        &self,
-        stream: &Arc<TcpStream>,
-        address: SocketAddr,
-        proven: &Proven,
-    ) -> io::Result<()> {
+    fn seat(&self, stream: &Arc<Socket>, address: SocketAddr, proven: &Proven) -> io::Result<()> {
         let claim = &proven.claim;
         let from = usize::from(claim.from);
         let reserved =

@@ -4,12 +4,18 @@ use super::members::Members;
 use super::wire::{Answer, Claim, Purpose};
 use crate::ids::{Generation, Nonce};
 
-/// What was wrong with a connection. The first five are found before the other side has proved the secret, and it is told
+/// What was wrong with a connection. The first eight are found before the other side has proved the secret, and it is told
 /// nothing more than that it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refusal {
     /// Not the bytes of a handshake.
     Garbage,
+    /// The beginning of an encrypted connection, where none are.
+    Encrypted,
+    /// A handshake without encryption, where there must be some.
+    Plain,
+    /// No certificate, one that is not of the authority, or no session for another reason.
+    Certificate,
     /// Closed, or nothing more said, before the handshake was done.
     Silence,
     /// Dropped in mid-handshake, since many newer ones came.
@@ -43,6 +49,9 @@ impl Refusal {
     pub(super) fn code(self) -> u8 {
         match self {
             Refusal::Garbage
+            | Refusal::Encrypted
+            | Refusal::Plain
+            | Refusal::Certificate
             | Refusal::Silence
             | Refusal::Crowd
             | Refusal::Version
@@ -63,6 +72,9 @@ impl Refusal {
     pub(super) fn name(self) -> &'static str {
         match self {
             Refusal::Garbage => "not a handshake",
+            Refusal::Encrypted => "encrypted, which this process is not told to do",
+            Refusal::Plain => "not encrypted",
+            Refusal::Certificate => "no session of TLS",
             Refusal::Silence => "closed or silent in mid-handshake",
             Refusal::Crowd => "dropped for newer ones in mid-handshake",
             Refusal::Version => "another version of the handshake",

@@ -2,10 +2,9 @@
 
 use super::peer::Peer;
 use super::refusal::{Refused, Sitting, may_mesh, may_sit};
+use super::socket::Socket;
 use super::wire::{Claim, Purpose};
 use crate::ids::{Generation, Nonce};
-use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 
 /// The places of all processes.
@@ -19,20 +18,20 @@ pub(super) struct Seats {
 
 enum Pair {
     Nobody,
-    Half { instance: Nonce, control: Arc<TcpStream>, beating: bool },
+    Half { instance: Nonce, control: Arc<Socket>, beating: bool },
     Whole(Arc<Peer>),
 }
 
 struct Mesh {
     generation: Generation,
     nonce: Nonce,
-    sockets: Vec<Socket>,
+    sockets: Vec<Place>,
 }
 
-enum Socket {
+enum Place {
     Awaited,
     /// Being welcomed, there, or taken away.
-    Taken(Option<TcpStream>),
+    Taken(Option<Socket>),
 }
 
 impl Seats {
@@ -45,19 +44,15 @@ impl Seats {
     }
 
     /// Keeps the place of a claim before it is welcomed, so that two can't be.
-    pub(super) fn reserve(
-        &mut self,
-        claim: &Claim,
-        stream: &Arc<TcpStream>,
-    ) -> Result<(), Refused> {
+    pub(super) fn reserve(&mut self, claim: &Claim, stream: &Arc<Socket>) -> Result<(), Refused> {
         let from = usize::from(claim.from);
         match claim.purpose {
             Purpose::Mesh => {
                 let ours = self.mesh.as_ref().map(|mesh| (mesh.generation, mesh.nonce));
                 let taken = self.mesh.as_ref().map(|mesh| &mesh.sockets[from]);
-                may_mesh(claim, ours, matches!(taken, Some(Socket::Taken(_))))?;
+                may_mesh(claim, ours, matches!(taken, Some(Place::Taken(_))))?;
                 if let Some(mesh) = &mut self.mesh {
-                    mesh.sockets[from] = Socket::Taken(None);
+                    mesh.sockets[from] = Place::Taken(None);
                 }
             }
             Purpose::Control => {
@@ -88,12 +83,12 @@ impl Seats {
                 self.pairs[from] = Pair::Nobody;
             }
         } else if let Some(mesh) = &mut self.mesh {
-            mesh.sockets[from] = Socket::Awaited;
+            mesh.sockets[from] = Place::Awaited;
         }
     }
 
     /// The connection for messages of the process that makes this claim; `None` if it has left its place.
-    pub(super) fn control(&self, claim: &Claim) -> Option<Arc<TcpStream>> {
+    pub(super) fn control(&self, claim: &Claim) -> Option<Arc<Socket>> {
         match &self.pairs[usize::from(claim.from)] {
             Pair::Half { instance, control, .. } if instance.0 == claim.nonce => {
                 Some(Arc::clone(control))
@@ -108,25 +103,25 @@ impl Seats {
     }
 
     /// The welcomed socket of `process` for timely.
-    pub(super) fn put_mesh(&mut self, process: usize, stream: TcpStream) {
+    pub(super) fn put_mesh(&mut self, process: usize, stream: Socket) {
         if let Some(mesh) = &mut self.mesh {
-            mesh.sockets[process] = Socket::Taken(Some(stream));
+            mesh.sockets[process] = Place::Taken(Some(stream));
         }
     }
 
     /// From here on sockets of this generation are taken; `false` if a generation is known already.
     pub(super) fn begin_mesh(&mut self, generation: Generation, nonce: Nonce) -> bool {
-        let sockets = (0..self.pairs.len()).map(|_| Socket::Awaited).collect();
+        let sockets = (0..self.pairs.len()).map(|_| Place::Awaited).collect();
         let first = self.mesh.is_none();
         self.mesh.get_or_insert(Mesh { generation, nonce, sockets });
         first
     }
 
     /// Takes the socket of `process` for timely, if it is there.
-    pub(super) fn take_mesh(&mut self, process: usize) -> Option<TcpStream> {
+    pub(super) fn take_mesh(&mut self, process: usize) -> Option<Socket> {
         match &mut self.mesh.as_mut()?.sockets[process] {
-            Socket::Taken(stream) => stream.take(),
-            Socket::Awaited => None,
+            Place::Taken(stream) => stream.take(),
+            Place::Awaited => None,
         }
     }
 
@@ -175,20 +170,9 @@ impl Pair {
         match self {
             Pair::Nobody => Sitting::Nobody,
             Pair::Half { instance, control, beating } => {
-                Sitting::Half { instance: *instance, beating: *beating, gone: is_closed(control) }
+                Sitting::Half { instance: *instance, beating: *beating, gone: control.is_closed() }
             }
             Pair::Whole(peer) => Sitting::Whole { gone: peer.is_gone() },
         }
     }
-}
-
-/// Whether the other side has closed a socket that nobody reads yet.
-fn is_closed(stream: &TcpStream) -> bool {
-    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-    let restored = stream.set_nonblocking(false);
-    let open = match peeked {
-        Ok(bytes) => bytes > 0,
-        Err(e) => e.kind() == io::ErrorKind::WouldBlock,
-    };
-    !open || restored.is_err()
 }

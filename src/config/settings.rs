@@ -137,6 +137,12 @@ pub struct Cluster {
     pub name: String,
     /// What the processes prove to each other.
     pub secret: Option<Secret>,
+    /// Path of its certificate.
+    pub tls_certificate: Option<String>,
+    /// The certificate's private key.
+    pub tls_key: Option<Secret>,
+    /// Path of the authorities' certificates.
+    pub tls_authority: Option<String>,
     /// How long a process waits for the others.
     #[serde(serialize_with = "serialize_duration")]
     pub join_time_max: Duration,
@@ -358,6 +364,9 @@ fn cluster(of: &Of<'_>) -> Cluster {
         listen: of.text_if("listen"),
         name: of.text("name"),
         secret: of.secret_if("secret"),
+        tls_certificate: of.text_if("tls_certificate"),
+        tls_key: of.secret_if("tls_key"),
+        tls_authority: of.text_if("tls_authority"),
         join_time_max: of.duration("join_time_max"),
         heartbeat_limit: of.duration("heartbeat_limit"),
     }

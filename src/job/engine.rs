@@ -3,6 +3,7 @@
 //! Claim, open, fence and mark, progress ([`lead`]), restore ([`restored`]), lead ([`launch`]): each step is finished before the next, and
 //! what each decides is pure ([`super::generation`]).
 
+pub(crate) mod exchange;
 mod launch;
 mod lead;
 mod links;

@@ -12,6 +12,7 @@
 pub mod bids;
 pub mod broker;
 mod cache;
+pub mod certificates;
 pub mod client;
 pub mod clock;
 pub mod engine;

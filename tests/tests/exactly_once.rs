@@ -2,6 +2,8 @@
 
 use tidemark_tests::Result;
 use tidemark_tests::broker::Broker;
+use tidemark_tests::certificates::encrypted;
+use tidemark_tests::engine::Launch;
 use tidemark_tests::proof::aim::Tally;
 use tidemark_tests::proof::run::{Plan, run};
 
@@ -28,6 +30,7 @@ fn with_the_broker_killed_too_and_the_tick_log_on_it_everything_is_there_once() 
     run(&plan, &Broker::start()?, folder.path()).map(drop)
 }
 
+/// What goes between the processes is encrypted.
 #[test]
 fn as_several_processes_of_which_any_is_killed_everything_is_there_once() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -37,6 +40,7 @@ fn as_several_processes_of_which_any_is_killed_everything_is_there_once() -> Res
         quota: Tally::default(),
         log_on_kafka: true,
         processes: vec![2, 1, 3],
+        settings: encrypted(&Launch::default(), folder.path())?.settings,
         ..Plan::short(13)
     };
     run(&plan, &Broker::start()?, folder.path()).map(drop)

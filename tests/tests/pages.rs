@@ -46,6 +46,13 @@ fn recover() {
     assert!(page.path("state/tick.log").exists() && page.path("moved/tick.log").exists());
 }
 
+#[test]
+fn secure() {
+    let printed = Page::open("secure").unwrap().follow(&[], LONG).unwrap();
+    let authority = "tls_authority = \"authority.pem\"";
+    says(&printed, &[authority, "generation 1", "401", "\"processes\":2"]);
+}
+
 /// Version 2 is the same program with some bytes behind its end, which make it another one.
 #[test]
 fn upgrade() {

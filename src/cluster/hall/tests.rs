@@ -1,22 +1,24 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
+use super::super::handshake::Hearing;
+use super::super::secret::Secret;
+use super::super::socket::Socket;
 use super::super::wire::{Greeting, VERSION};
 use super::*;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 const LONG: Duration = Duration::from_secs(3600);
 
 struct Hosted {
-    hall: Hall,
+    hall: Hall<Hearing>,
     listener: TcpListener,
     /// The other ends, so that they stay open.
     guests: Vec<TcpStream>,
 }
 
 fn hosted(max: usize, time_max: Duration) -> Hosted {
-    let secret = Secret::new(&[1; 16]).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    Hosted { hall: Hall::new(secret, max, time_max), listener, guests: Vec::new() }
+    Hosted { hall: Hall::new(max, time_max), listener, guests: Vec::new() }
 }
 
 impl Hosted {
@@ -27,13 +29,16 @@ impl Hosted {
         let (stream, from) = self.listener.accept().unwrap();
         while !says.is_empty() && stream.peek(&mut [0; 64]).unwrap() < says.len().min(64) {}
         self.guests.push(guest);
-        let leaves = self.hall.enter(stream, from);
+        let secret = Secret::new(&[1; 16]).unwrap();
+        let hearing = Hearing::new(Socket::plain(stream).unwrap(), &secret).unwrap();
+        let leaves = self.hall.enter(hearing, from);
         self.numbers(leaves)
     }
 
-    fn numbers(&self, leaves: Vec<Leaves>) -> Vec<(usize, Refusal)> {
+    fn numbers(&self, leaves: Vec<Leaves<Hearing>>) -> Vec<(usize, Refusal)> {
         let number = |from| self.guests.iter().position(|g| g.local_addr().unwrap() == from);
-        let one = |leaves: Leaves| (number(leaves.from).unwrap(), leaves.outcome.err().unwrap());
+        let one =
+            |leaves: Leaves<Hearing>| (number(leaves.from).unwrap(), leaves.outcome.err().unwrap());
         leaves.into_iter().map(one).collect()
     }
 }

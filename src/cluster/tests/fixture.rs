@@ -2,10 +2,11 @@
 
 use super::super::dial::{NotYet, dial};
 use super::super::port::Inner;
+use super::super::socket::Socket;
 use super::super::wire::Purpose;
 use super::super::*;
 use crate::ids::{Generation, Nonce};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub(super) fn members(processes: usize) -> Vec<(TcpListener, Members)> {
         workers: 2,
         cluster: "shop".into(),
         secret: Secret::new(b"a secret of sixteen bytes").unwrap(),
+        tls: None,
         program: "visits-5a".into(),
         limits: Limits { join_time_max: LONG, ..Limits::default() },
     };
@@ -100,6 +102,6 @@ pub(super) fn dial_as(
     to: usize,
     purpose: Purpose,
     nonce: u64,
-) -> Result<TcpStream, NotYet> {
+) -> Result<Socket, NotYet> {
     dial(inner, to, purpose, (Generation(1), Nonce(nonce)))
 }

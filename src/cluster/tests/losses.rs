@@ -1,4 +1,6 @@
+use super::super::hall::Guest;
 use super::super::handshake::{self, Hearing};
+use super::super::socket::Socket;
 use super::super::wire::{Answer, Purpose};
 use super::super::*;
 use super::fixture::*;
@@ -79,9 +81,10 @@ fn a_process_0_that_says_nothing_after_the_handshake_is_lost_within_the_limit() 
     let mute = std::thread::spawn(move || {
         [(); 2].map(|()| {
             let (stream, _) = listener.accept().unwrap();
-            let mut hearing = Hearing::new(stream).unwrap();
+            let socket = Socket::plain(stream).unwrap();
+            let mut hearing = Hearing::new(socket, &zero.secret).unwrap();
             let proven = loop {
-                match hearing.go_on(&zero.secret) {
+                match hearing.go_on() {
                     Some(outcome) => break outcome.unwrap(),
                     None => std::thread::sleep(Duration::from_millis(1)),
                 }

@@ -1,8 +1,11 @@
+use super::super::*;
+use super::certificates::{Authority, identity};
 use super::fixture::*;
 use crate::error::Kind;
 use crate::ids::{Generation, Nonce};
+use crate::job::engine::exchange::Exchange as Connection;
 use std::collections::BTreeMap;
-use std::net::TcpStream;
+use std::net::TcpListener;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,8 +18,9 @@ const WORKERS: usize = 2;
 const NUMBERS: u64 = 1000;
 
 /// Every worker of a process sends all numbers to the worker that each belongs to, which tells what it has got.
-fn compute(process: usize, sockets: Vec<Option<TcpStream>>, told: Sender<(usize, u64)>) {
+fn compute(process: usize, sockets: Vec<Option<Socket>>, told: Sender<(usize, u64)>) {
     let hooks = Hooks::default();
+    let sockets = sockets.into_iter().map(|socket| socket.map(Connection)).collect();
     let local = ProcessBuilder::new_bytes_vector(WORKERS, hooks.refill.clone(), None);
     let (builders, guard) =
         initialize_networking_from_sockets(local, sockets, process, WORKERS, hooks).unwrap();
@@ -42,8 +46,18 @@ fn compute(process: usize, sockets: Vec<Option<TcpStream>>, told: Sender<(usize,
 
 #[test]
 fn timely_computes_over_three_processes() {
+    compute_over(members(3));
+}
+
+#[test]
+fn and_over_encrypted_connections() {
+    let authority = Authority::new();
+    compute_over(members_with(3, |members| members.tls = Some(identity(&authority, "127.0.0.1"))));
+}
+
+fn compute_over(members: Vec<(TcpListener, Members)>) {
     let (told, hear) = channel();
-    let threads: Vec<_> = members(3)
+    let threads: Vec<_> = members
         .into_iter()
         .enumerate()
         .map(|(process, one)| {
@@ -58,7 +72,7 @@ fn timely_computes_over_three_processes() {
                 let sockets = joined.port.mesh(Generation(3), Nonce(9)).unwrap();
                 let there: Vec<_> = sockets.iter().map(Option::is_some).collect();
                 assert_eq!(there, [0, 1, 2].map(|other| other != process));
-                assert!(sockets.iter().flatten().all(|socket| socket.nodelay().unwrap()));
+                assert!(sockets.iter().flatten().all(|socket| socket.is_prompt()));
                 compute(process, sockets, told);
                 // Nobody leaves before all are done.
                 joined

@@ -11,10 +11,12 @@ use super::super::slow::{self, Rounds};
 use super::super::upgrade::{self, Begins};
 use super::super::writers::{self, SinkHand, SinkThread, reached};
 use super::super::{discovery, memory, panics, worker};
+use super::exchange::Exchange;
 use super::lead::Claimed;
 use super::links::{self, Cluster};
 use super::restored::{Found, Restored, discover_first};
 use super::{Options, Running, Transports};
+use crate::cluster::Socket;
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Build, Plan};
 use crate::hash::Map;
@@ -30,7 +32,6 @@ use crate::ticks::log::thread::{Event as LogEvent, LogThread, Settings as LogSet
 use crate::ticks::record::Record;
 use crate::time::clock::Wall;
 use std::collections::BTreeMap;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -406,7 +407,7 @@ fn log_thread(
 }
 
 /// Starts the workers of this process; `sockets` lead to the other ones, by process, and are empty if there are none.
-fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<WorkerGuards<()>> {
+fn workers(setup: &Arc<Setup>, sockets: Vec<Option<Socket>>) -> Result<WorkerGuards<()>> {
     slow::watch(setup);
     memory::watch(setup);
     let mut config = WorkerConfig::default();
@@ -448,6 +449,7 @@ fn workers(setup: &Arc<Setup>, sockets: Vec<Option<TcpStream>>) -> Result<Worker
             .map_err(failed);
     }
     let hooks = Hooks::default();
+    let sockets = sockets.into_iter().map(|socket| socket.map(Exchange)).collect();
     let local = ProcessBuilder::new_typed_vector(size.workers, hooks.refill.clone(), None);
     let (builders, guard) =
         initialize_networking_from_sockets(local, sockets, size.process, size.workers, hooks)

@@ -4,13 +4,12 @@ use super::super::peers::{Begin, Line, Link, Order, Peers, Report, Told, Up, los
 use super::super::setup::{JobEvent, Setup};
 use super::LAST_WORD_TIME_MAX;
 use super::launch::Ways;
-use crate::cluster::{Event, Port};
+use crate::cluster::{Event, Port, Socket};
 use crate::error::{Error, Result};
 use crate::ids::{Generation, Nonce};
 use crate::state::persister::Handle as PersisterHandle;
 use crate::time::clock;
 use crate::views::remote::{Answering, Relay};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -26,9 +25,9 @@ pub(super) enum Cluster {
     /// There are none.
     Alone,
     /// This process leads.
-    Leads { _port: Arc<Port>, line: Line<Order> },
+    Leads { port: Arc<Port>, line: Line<Order> },
     /// Process 0 leads.
-    Follows { _port: Arc<Port>, line: Line<Report> },
+    Follows { port: Arc<Port>, line: Line<Report> },
 }
 
 impl Cluster {
@@ -44,15 +43,22 @@ impl Cluster {
 
     /// Closes the link once what was told is sent.
     pub(super) fn close(&self) {
-        match self {
-            Cluster::Alone => {}
-            Cluster::Leads { line, .. } => line.close(LAST_WORD_TIME_MAX),
-            Cluster::Follows { line, .. } => line.close(LAST_WORD_TIME_MAX),
-        }
+        let port = match self {
+            Cluster::Alone => return,
+            Cluster::Leads { line, port } => {
+                line.close(LAST_WORD_TIME_MAX);
+                port
+            }
+            Cluster::Follows { line, port } => {
+                line.close(LAST_WORD_TIME_MAX);
+                port
+            }
+        };
+        port.drain(LAST_WORD_TIME_MAX);
     }
 }
 
-type Sockets = Vec<Option<TcpStream>>;
+type Sockets = Vec<Option<Socket>>;
 
 /// Process 0: tells the others from where to go on, and makes the mesh with them.
 pub(super) fn begin(
@@ -84,7 +90,7 @@ pub(super) fn begin(
     let heard = ways.clone();
     spawn(move || hear(&events, &heard, &relay, &persister))?;
     let sockets = mesh(&port, setup, generation, nonce)?;
-    Ok((sockets, Cluster::Leads { _port: port, line }))
+    Ok((sockets, Cluster::Leads { port, line }))
 }
 
 /// Another process: hears process 0, and makes the mesh with all.
@@ -102,15 +108,10 @@ pub(super) fn attend(
     let heard = ways.clone();
     spawn(move || obey(&events, &heard, &answering))?;
     let sockets = mesh(&port, setup, setup.identity.generation, setup.identity.nonce)?;
-    Ok((sockets, Cluster::Follows { _port: port, line }))
+    Ok((sockets, Cluster::Follows { port, line }))
 }
 
-fn mesh(
-    port: &Port,
-    setup: &Setup,
-    generation: Generation,
-    nonce: Nonce,
-) -> Result<Vec<Option<TcpStream>>> {
+fn mesh(port: &Port, setup: &Setup, generation: Generation, nonce: Nonce) -> Result<Sockets> {
     port.mesh(generation, nonce).map_err(|error| cause(setup, error))
 }
 

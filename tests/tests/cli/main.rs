@@ -5,6 +5,7 @@ mod cluster;
 mod cut;
 mod demo;
 mod files;
+mod hostile;
 mod http;
 mod late;
 mod memory;
