@@ -23,8 +23,9 @@ use std::time::Duration;
 const CHUNK_BYTES: usize = 32 << 10;
 
 /// What is known of a connection that is encrypted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pump {
+    stream: TcpStream,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -35,6 +36,8 @@ struct State {
     hung_up: bool,
     /// Nothing more goes out.
     sent: bool,
+    /// The user reads no more either.
+    gone: bool,
     /// The first thing that went wrong.
     broken: Option<String>,
 }
@@ -54,9 +57,25 @@ impl Pump {
         lock(&self.state).broken.get_or_insert_with(|| why.to_string());
     }
 
+    /// The user has gone: once what it has sent is out, nothing is waited for any more.
+    pub(super) fn leave(&self) {
+        let mut state = lock(&self.state);
+        (state.hung_up, state.gone) = (true, true);
+        self.end_if_done(&state);
+    }
+
     fn sent(&self) {
-        lock(&self.state).sent = true;
+        let mut state = lock(&self.state);
+        state.sent = true;
+        self.end_if_done(&state);
         self.changed.notify_all();
+    }
+
+    fn end_if_done(&self, state: &State) {
+        if state.sent && state.gone {
+            // The inward thread may wait for a peer that says nothing. It fails if the connection has ended.
+            let _ = self.stream.shutdown(Shutdown::Read);
+        }
     }
 
     fn wait_sent(&self, time_max: Duration) {
@@ -84,13 +103,9 @@ impl Pumps {
         stream.set_read_timeout(None)?;
         stream.set_write_timeout(None)?;
         let (user, end) = UnixStream::pair()?;
-        let pump = Arc::new(Pump::default());
-        let side = Arc::new(Side {
-            session: Mutex::new(session.into()),
-            stream,
-            end,
-            pump: Arc::clone(&pump),
-        });
+        let pump = Arc::new(Pump { stream, state: Mutex::default(), changed: Condvar::new() });
+        let side =
+            Arc::new(Side { session: Mutex::new(session.into()), end, pump: Arc::clone(&pump) });
         let inward = Arc::clone(&side);
         // If the other thread can't be started, this one ends with the user's end.
         let thread = |what: &str| std::thread::Builder::new().name(format!("cluster:{what}"));
@@ -116,7 +131,6 @@ impl Pumps {
 /// What the two threads of a pump share.
 struct Side {
     session: Mutex<Connection>,
-    stream: TcpStream,
     end: UnixStream,
     pump: Arc<Pump>,
 }
@@ -145,7 +159,7 @@ impl Side {
         tracing::debug!(error = %why, "an encrypted connection broke");
         self.pump.breaks(why);
         let _ = self.end.shutdown(Shutdown::Both);
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.pump.stream.shutdown(Shutdown::Both);
     }
 
     /// Opens records until TCP or the session is closed.
@@ -164,7 +178,7 @@ impl Side {
             if !open {
                 return Ok(());
             }
-            match (&self.stream).read(&mut sealed) {
+            match (&self.pump.stream).read(&mut sealed) {
                 // Without a word of the session it may have been cut short by anybody; to the user it is the end that it would be without
                 // encryption, and what a message of its own says is whole or not.
                 Ok(0) => return Ok(()),
@@ -207,10 +221,10 @@ impl Side {
             };
             sealed.clear();
             self.seal(&plain[..read], &mut sealed)?;
-            (&self.stream).write_all(&sealed)?;
+            (&self.pump.stream).write_all(&sealed)?;
             if read == 0 {
                 // It fails if the other side was quicker.
-                let _ = self.stream.shutdown(Shutdown::Write);
+                let _ = self.pump.stream.shutdown(Shutdown::Write);
                 return Ok(());
             }
         }

@@ -13,24 +13,34 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Socket {
     inner: socket2::Socket,
-    pump: Option<Arc<Pump>>,
+    user: Option<Arc<User>>,
+}
+
+/// All handles of a pump's plain end; with the last one the user has gone.
+#[derive(Debug)]
+struct User(Arc<Pump>);
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 impl Socket {
     /// Bytes go as they are, each as soon as it is written.
     pub(super) fn plain(stream: TcpStream) -> io::Result<Socket> {
         stream.set_nodelay(true)?;
-        Ok(Socket { inner: stream.into(), pump: None })
+        Ok(Socket { inner: stream.into(), user: None })
     }
 
     /// Bytes go through `pump`, whose other end this is.
     pub(super) fn pumped(end: UnixStream, pump: Arc<Pump>) -> Socket {
-        Socket { inner: end.into(), pump: Some(pump) }
+        Socket { inner: end.into(), user: Some(Arc::new(User(pump))) }
     }
 
     /// Another handle of the same connection.
     pub(crate) fn try_clone(&self) -> io::Result<Socket> {
-        Ok(Socket { inner: self.inner.try_clone()?, pump: self.pump.clone() })
+        Ok(Socket { inner: self.inner.try_clone()?, user: self.user.clone() })
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
@@ -47,10 +57,13 @@ impl Socket {
 
     /// Ends one direction or both. What was written before still goes, as long as the process lives ([`super::pump::Pumps::drain`]).
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        if let (Some(pump), Shutdown::Write | Shutdown::Both) = (&self.pump, how) {
-            pump.hang_up();
+        let ended = self.inner.shutdown(how);
+        match (&self.user, how) {
+            (Some(user), Shutdown::Write) => user.0.hang_up(),
+            (Some(user), Shutdown::Both) => user.0.leave(),
+            _ => {}
         }
-        self.inner.shutdown(how)
+        ended
     }
 
     /// Whether the other side has closed a connection that nobody reads yet.
@@ -69,13 +82,13 @@ impl Socket {
 
     /// What went wrong with the encryption, if something did.
     pub(super) fn broken(&self) -> Option<String> {
-        self.pump.as_ref().and_then(|pump| pump.broken())
+        self.user.as_ref().and_then(|user| user.0.broken())
     }
 
     /// Whether bytes go as soon as they are written.
     #[cfg(test)]
     pub(super) fn is_prompt(&self) -> bool {
-        self.pump.is_some() || self.inner.tcp_nodelay().is_ok_and(|prompt| prompt)
+        self.user.is_some() || self.inner.tcp_nodelay().is_ok_and(|prompt| prompt)
     }
 }
 

@@ -109,3 +109,22 @@ fn a_connection_that_breaks_or_is_tampered_with_ends_for_both() {
     assert_eq!((&a).read(&mut [0; 8]).unwrap_or(0), 0);
     assert_eq!((&b).read(&mut [0; 8]).unwrap_or(0), 0);
 }
+
+#[test]
+fn no_thread_stays_for_a_peer_that_says_nothing_once_the_user_has_gone() {
+    for halves in [true, false] {
+        let Pair { ends: [a, b], pumps, .. } = pair();
+        if halves {
+            a.shutdown(Shutdown::Write).unwrap();
+            pumps[0].drain(LONG);
+        }
+        drop(a);
+        let deadline = clock::instant() + LONG;
+        // The threads are what holds it.
+        while lock(&pumps[0].0).iter().any(|pump| pump.strong_count() > 0) {
+            assert!(clock::instant() < deadline, "the threads are still there");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(b);
+    }
+}
