@@ -64,6 +64,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: Address,
     },
+    /// Let a job that has failed go on without a record of its input that its code can't get through
+    Skip {
+        /// The source's name
+        source: String,
+        /// The partition: its number in Kafka, its path for files
+        partition: String,
+        /// The record's offset
+        offset: u64,
+        #[command(flatten)]
+        at: Address,
+    },
     /// Run a job of `tidemark cluster` as another number of processes or workers; nothing is lost or repeated
     Rescale {
         /// Processes from now on; as many as before if absent

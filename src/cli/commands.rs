@@ -115,6 +115,10 @@ fn command(
         Command::Retry { at } => {
             Ok(facts(&client(&at, outside)?.post("/api/v1/job/retry", &Json::Null)?, json))
         }
+        Command::Skip { source, partition, offset, at } => {
+            let place = json!({ "source": source, "partition": partition, "offset": offset });
+            Ok(facts(&client(&at, outside)?.post("/api/v1/job/skip", &place)?, json))
+        }
         Command::Rescale { processes, workers, savepoint, at } => {
             let wanted = Wanted {
                 processes: processes.map(usize::from),

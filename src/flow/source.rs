@@ -433,9 +433,8 @@ impl<D: Row> Driver<D> {
             inlet.next = raw.next;
             inlet.quiet_since = None;
             inlet.activity = Activity::Active;
-            if !skips.is_empty() && skips.contains(&(inlet.decl.partition.clone(), raw.offset)) {
-                return Ok(());
-            }
+            let left_out =
+                !skips.is_empty() && skips.contains(&(inlet.decl.partition.clone(), raw.offset));
             // The user's code runs here: reading the row, its event time, and the steps behind the source.
             let taken_in = gates.record(|| {
                 let Some(row) = decode.decode(&raw)? else { return Ok(None) };
@@ -451,6 +450,10 @@ impl<D: Row> Driver<D> {
             let panicked = |text: String| Err(Rejected::new(Reason::Panicked, text));
             match taken_in.unwrap_or_else(panicked) {
                 Ok(Some(at)) => {
+                    // It holds the watermark as it did when it was not left out.
+                    if left_out {
+                        gates.take_back();
+                    }
                     if time.is_some() {
                         inlet.event_time_max = Some(inlet.event_time_max.map_or(at, |max| max.max(at)));
                     }
@@ -459,6 +462,9 @@ impl<D: Row> Driver<D> {
                 Ok(None) => Ok(()),
                 Err(rejected) => {
                     inlet.rejected += 1;
+                    if left_out {
+                        return Ok(());
+                    }
                     match (options.on_error, letters.as_mut()) {
                         (OnError::Fail, _) => Err(rejected.into_error(format_args!(
                             "source {source}, partition {}, offset {}",

@@ -47,9 +47,15 @@ impl Gates {
         self.record.set(record);
         // What a step leaves behind in its own state when it panics is the user's; ours is taken back.
         catch_unwind(AssertUnwindSafe(steps)).map_err(|panic| {
-            self.all.borrow().iter().for_each(|gate| gate.undo(record));
+            self.take_back();
             panics::told(panic.as_ref())
         })
+    }
+
+    /// Takes back what the last record has put into the inputs.
+    pub(crate) fn take_back(&self) {
+        let record = self.record.get();
+        self.all.borrow().iter().for_each(|gate| gate.undo(record));
     }
 
     /// Whether nothing enters the dataflow.

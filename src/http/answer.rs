@@ -22,6 +22,11 @@ impl Refusal {
         Refusal { status, code, message: message.into(), fields: Vec::new(), header: None }
     }
 
+    /// Whether what was asked for may have happened.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.code == "undecided"
+    }
+
     pub(super) fn bad(message: impl Into<String>) -> Refusal {
         Refusal::new(400, "bad-request", message)
     }
@@ -32,7 +37,7 @@ impl Refusal {
             "not-found",
             format!(
                 "there is nothing at {path}; see /, /healthz, /readyz, /metrics, /api/v1/job, /api/v1/job/ticks/T, \
-                 /api/v1/job/savepoint, /api/v1/job/stop, /api/v1/views, /api/v1/views/NAME, /api/v1/views/NAME/changes"
+                 /api/v1/job/savepoint, /api/v1/job/stop, /api/v1/job/retry, /api/v1/job/skip, /api/v1/views, /api/v1/views/NAME, /api/v1/views/NAME/changes"
             ),
         )
     }

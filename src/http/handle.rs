@@ -6,7 +6,8 @@ use super::answer::{Body, Refusal, json_text, refuse, stamp, text};
 use super::route::{Read, Route, route};
 use super::token::{Next, program_mark};
 use crate::ids::Tick;
-use crate::job::shared::{Kept, NotTaken};
+use crate::job::shared::{Done, Kept, NotTaken};
+use crate::job::skip::Place;
 use crate::telemetry::process;
 use crate::telemetry::registry::SECONDS;
 use crate::telemetry::status::{Readiness, State, Status};
@@ -22,7 +23,7 @@ use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use warp::Reply;
 use warp::http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
@@ -115,6 +116,7 @@ async fn handle(front: &Arc<Front>, route: Route, asked: Asked) -> Result<Body, 
             command(front, Command::Stop).await
         }
         Route::Retry if front.shared.retry() => Ok(json_text(200, "{\"retried\":true}".to_owned())),
+        Route::Skip => skip(front, asked.body?.as_ref()).await,
         Route::Retry => Err(Refusal::bad(
             "the job has not failed: there is nothing to try again (GET /api/v1/job has its state)",
         )),
@@ -328,26 +330,10 @@ async fn command(front: &Front, command: Command) -> Result<Body, Refusal> {
             Refusal::later("unavailable", "the job takes no commands now; it did not happen")
         }
     })?;
-    let limit = front.settings.command_time_max;
-    let undecided = |why: String| {
-        let message = format!(
-            "{why}: it may have happened; look at /api/v1/job, or repeat it with the same id"
-        );
-        let refusal = Refusal::new(504, "undecided", message);
-        match body.get("id") {
-            Some(id) => refusal.with("id", id.clone()),
-            None => refusal,
-        }
-    };
-    let done = match timeout(limit, outcome).await {
-        Ok(Ok(Ok(done))) => done,
-        Ok(Ok(Err(error))) => {
-            let status = if error.kind() == crate::Kind::Config { 409 } else { 500 };
-            return Err(Refusal::new(status, error.kind().code(), error.message()));
-        }
-        Ok(Err(_)) => return Err(undecided("the job ended before it answered".into())),
-        Err(_) => return Err(undecided(format!("no outcome within {} ms", limit.as_millis()))),
-    };
+    let done = outcome_of(front, outcome).await.map_err(|refusal| match body.get("id") {
+        Some(id) if refusal.is_undecided() => refusal.with("id", id.clone()),
+        _ => refusal,
+    })?;
     if let Some(body) = body.as_object_mut() {
         body.insert("generation".into(), json!(status.generation));
         body.insert("tick".into(), json!(done.tick));
@@ -355,6 +341,52 @@ async fn command(front: &Front, command: Command) -> Result<Body, Refusal> {
             body.insert("manifest".into(), json!(manifest));
         }
     }
+    Ok(json_text(200, body.to_string()))
+}
+
+/// Waits for the outcome of what was taken.
+async fn outcome_of(
+    front: &Front,
+    outcome: oneshot::Receiver<crate::Result<Done>>,
+) -> Result<Done, Refusal> {
+    let limit = front.settings.command_time_max;
+    let undecided = |why: String| {
+        let message = format!(
+            "{why}: it may have happened; look at /api/v1/job, or repeat it with the same id"
+        );
+        Refusal::new(504, "undecided", message)
+    };
+    match timeout(limit, outcome).await {
+        Ok(Ok(Ok(done))) => Ok(done),
+        Ok(Ok(Err(error))) => {
+            let status = if error.kind() == crate::Kind::Config { 409 } else { 500 };
+            Err(Refusal::new(status, error.kind().code(), error.message()))
+        }
+        Ok(Err(_)) => Err(undecided("the job ended before it answered".into())),
+        Err(_) => Err(undecided(format!("no outcome within {} ms", limit.as_millis()))),
+    }
+}
+
+/// Lets a job that has failed go on without a record.
+async fn skip(front: &Front, body: &[u8]) -> Result<Body, Refusal> {
+    // A record of the input is named by numbers and text only: nothing is lost on the way by way of `Value`.
+    let place: Place = serde_json::from_slice(body).map_err(|why| {
+        Refusal::bad(format!(
+            "the body is not {{\"source\":\"..\",\"partition\":\"..\",\"offset\":N}}: {why}"
+        ))
+    })?;
+    let outcome = front.shared.skip(place.clone()).ok_or_else(|| {
+        Refusal::bad(
+            "the job has not failed, and leaves nothing out: what can't be read is the matter of `on_error` (GET /api/v1/job has its state)",
+        )
+    })?;
+    let done = outcome_of(front, outcome).await?;
+    let Place { source, partition, offset } = place;
+    let body = json!({
+        "skipped": {"source": source, "partition": partition, "offset": offset},
+        "tick": done.tick,
+        "generation": front.shared.generation(),
+    });
     Ok(json_text(200, body.to_string()))
 }
 

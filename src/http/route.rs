@@ -26,6 +26,8 @@ pub(super) enum Route {
     Stop,
     /// `POST /api/v1/job/retry`.
     Retry,
+    /// `POST /api/v1/job/skip`.
+    Skip,
 }
 
 impl Route {
@@ -44,6 +46,7 @@ impl Route {
             Route::Savepoint => "/api/v1/job/savepoint",
             Route::Stop => "/api/v1/job/stop",
             Route::Retry => "/api/v1/job/retry",
+            Route::Skip => "/api/v1/job/skip",
         }
     }
 
@@ -111,6 +114,10 @@ pub(super) fn route(method: &str, path: &str, query: &str) -> Result<Route, Refu
         ["api", "v1", "job", "retry"] => {
             allow(POST)?;
             Route::Retry
+        }
+        ["api", "v1", "job", "skip"] => {
+            allow(POST)?;
+            Route::Skip
         }
         ["api", "v1", "job", "ticks", tick] => {
             allow(GET)?;

@@ -140,6 +140,7 @@ fn every_refusal_is_json_with_a_code() {
         ("GET", "/api/v1/views/none/changes", 404, "no-such-view"),
         ("POST", "/api/v1/job/stop", 503, "unavailable"),
         ("POST", "/api/v1/job/retry", 400, "bad-request"),
+        ("POST", "/api/v1/job/skip", 400, "bad-request"),
     ];
     for (method, path, status, code) in table {
         let answer = send(at, method, path, &[], "");

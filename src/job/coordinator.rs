@@ -243,7 +243,7 @@ impl Coordinator {
                 let replies = self.savepoints.remove(name).unwrap_or_default().into_iter();
                 self.kept.extend(replies.map(|reply| (done.clone(), reply)));
             }
-            Record::Open(_) | Record::Drop(_) | Record::State(_) => {}
+            Record::Open(_) | Record::Drop(_) | Record::Skip(_) | Record::State(_) => {}
         }
     }
 

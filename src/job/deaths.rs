@@ -33,8 +33,8 @@ impl std::fmt::Display for Death {
             f,
             "{DEATHS} generations, the last one {generation}, ended at tick {tick} with the same panic: {told}. No dataflow runs now, and nothing is \
              lost. Mend the program and start it: another build is tried at once; if all that the job has shown would be the same with it, start it \
-             with -D job.program= and the program that this status names, since there is no clean end to go on from. Or `tidemark retry` tries as \
-             it is"
+             with -D job.program= and the program that this status names, since there is no clean end to go on from. Or leave out the record that \
+             it can't get through: `tidemark skip SOURCE PARTITION OFFSET`. Or `tidemark retry` tries as it is"
         )
     }
 }

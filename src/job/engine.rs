@@ -18,7 +18,8 @@ use super::pace::Bounds;
 use super::panics;
 use super::peers::{Order, Peers, Told};
 use super::setup::{Pacing, Size};
-use super::shared::Shared;
+use super::shared::{Done, Shared};
+use super::skip::Wish;
 use super::traces::TraceMeter;
 use crate::error::{Error, Result};
 use crate::flow::context::Context;
@@ -121,6 +122,7 @@ pub struct Parts {
     connectors: Arc<dyn Connectors>,
     wall: Arc<dyn Wall>,
     peers: Option<Peers>,
+    skip: Option<Wish>,
 }
 
 impl Parts {
@@ -131,13 +133,19 @@ impl Parts {
         connectors: Arc<dyn Connectors>,
         wall: Arc<dyn Wall>,
     ) -> Parts {
-        Parts { log, store, connectors, wall, peers: None }
+        Parts { log, store, connectors, wall, peers: None, skip: None }
     }
 
     /// The same with other processes, which have joined this one.
     #[must_use]
     pub(crate) fn with_peers(self, peers: Peers) -> Parts {
         Parts { peers: Some(peers), ..self }
+    }
+
+    /// The same, which leaves a record out: of the tick that read it, if one did and no sink has that.
+    #[must_use]
+    pub(crate) fn with_skip(self, wish: Wish) -> Parts {
+        Parts { skip: Some(wish), ..self }
     }
 }
 
@@ -218,14 +226,15 @@ fn lead(
     parts: Parts,
     shared: Arc<Shared>,
 ) -> Result<Running> {
-    let Parts { log, store, connectors, wall, peers } = parts;
+    let Parts { log, store, connectors, wall, peers, skip } = parts;
     let transports = transports(plan, connectors.as_ref())?;
     let mut opened = BTreeMap::new();
     for sink in &plan.sinks {
         let place = |e: Error| e.at(format_args!("sink {:?}", sink.name));
         opened.insert(sink.name.clone(), connectors.sink(sink).map_err(place)?);
     }
-    let claimed = lead::claim_and_fence(log, &store, &options, plan, opened, connectors.as_ref())?;
+    let mut claimed =
+        lead::claim_and_fence(log, &store, &options, plan, opened, connectors.as_ref())?;
     shared.update(|status| status.generation = claimed.identity.generation);
     tracing::debug!(
         target: "tidemark::phase",
@@ -234,6 +243,11 @@ fn lead(
         end = claimed.end,
         least = claimed.least
     );
+    if let Some(wish) = skip {
+        let outcome = claimed.leave_out(&wish, plan);
+        wish.answer(outcome.clone().map(|tick| Done { tick, manifest: None }));
+        outcome?;
+    }
     let restored = restored::restore(&claimed, &store, plan, &options, peers.as_ref())?;
     for note in &restored.beginning.notes {
         tracing::warn!("{note}");

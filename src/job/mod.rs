@@ -20,6 +20,7 @@ pub(crate) mod peers;
 pub(crate) mod ports;
 pub mod setup;
 pub mod shared;
+pub mod skip;
 pub(crate) mod slow;
 pub mod traces;
 pub(crate) mod upgrade;

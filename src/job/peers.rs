@@ -14,7 +14,7 @@ use crate::hash::Map;
 use crate::ids::{Generation, Inlet, Nonce, Tick};
 use crate::state::persister::Part;
 use crate::telemetry::status::SlowWorker;
-use crate::ticks::record::Image;
+use crate::ticks::record::{Image, SkipRecord};
 use crate::views::index::Size;
 use crate::views::remote::{Answer, Question};
 use serde::de::DeserializeOwned;
@@ -36,6 +36,7 @@ pub(crate) struct Begin {
     pub(crate) images: Map<String, Image>,
     pub(crate) written: Map<String, Tick>,
     pub(crate) lanes: Map<String, u16>,
+    pub(crate) skips: Vec<SkipRecord>,
 }
 
 /// What process 0 says to another.

@@ -17,7 +17,7 @@ use crate::state::manifest::InletState;
 use crate::state::persister::Handle as PersisterHandle;
 use crate::state::restore::Snapshot;
 use crate::ticks::log::thread::{Appender, Event as LogEvent};
-use crate::ticks::record::{Image, TickRecord};
+use crate::ticks::record::{Image, SkipRecord, TickRecord};
 use crate::time::clock::Wall;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -179,6 +179,8 @@ pub(crate) struct Start {
     pub(crate) written: Map<String, Tick>,
     /// The lanes of each sink.
     pub(crate) lanes: Map<String, u16>,
+    /// Records that are left out of ticks after the restored one.
+    pub(crate) skips: Vec<SkipRecord>,
 }
 
 /// What only worker 0 has.

@@ -1,6 +1,7 @@
 //! What the workers, the I/O threads and the front of one job share: status, released tick, metrics, queries, commands, kept tick records.
 //! Workers only store and send here; nothing in it waits for the front.
 
+use super::skip::Place;
 use crate::error::Result;
 use crate::ids::{Generation, Inlet, Tick};
 use crate::sources::Waker;
@@ -130,10 +131,18 @@ impl Records {
     }
 }
 
-/// Whether the job waits to be tried again, and whether it is wanted.
+/// What a job that has failed is to do.
+pub(crate) enum Wanted {
+    /// To try again as it is.
+    Retry,
+    /// To try again without a record; where the outcome goes.
+    Skip(Place, oneshot::Sender<Result<Done>>),
+}
+
+/// Whether the job has failed and waits, and what is wanted of it.
 #[derive(Default)]
-struct Retry {
-    wanted: Mutex<Option<bool>>,
+struct Waiting {
+    wanted: Mutex<Option<Option<Wanted>>>,
     changed: Condvar,
 }
 
@@ -146,7 +155,7 @@ pub struct Shared {
     commands: RwLock<Option<(SyncSender<Ordered>, Waker)>>,
     records: Mutex<Records>,
     ending: AtomicBool,
-    retry: Retry,
+    waiting: Waiting,
     tick_released: Gauge,
 }
 
@@ -165,7 +174,7 @@ impl Shared {
             commands: RwLock::default(),
             records: Mutex::default(),
             ending: AtomicBool::new(false),
-            retry: Retry::default(),
+            waiting: Waiting::default(),
             tick_released: registry.gauge("tick_released", "The newest released tick.", &[]),
             released,
             registry,
@@ -272,26 +281,46 @@ impl Shared {
         Ok(outcome)
     }
 
-    /// Runs no dataflow until somebody wants it tried again ([`Shared::retry`]); `error` is shown meanwhile.
-    pub(crate) fn await_retry(&self, error: String) {
-        let mut wanted = self.retry.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        self.update(|status| (status.state, status.error) = (State::Failed, Some(error)));
-        *wanted = Some(false);
-        let waits = |wanted: &mut Option<bool>| *wanted == Some(false);
-        let waited = self.retry.changed.wait_while(wanted, waits);
-        *waited.unwrap_or_else(PoisonError::into_inner) = None;
+    /// Waits until somebody wants something of the job, which has failed; `error` is shown meanwhile. Until [`Shared::go_on`] more may be
+    /// wanted.
+    pub(crate) fn await_wanted(&self, error: &str) -> Wanted {
+        let mut waiting = self.waiting.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who sees that it has failed may want something.
+        waiting.get_or_insert_default();
+        self.update(|status| (status.state, status.error) = (State::Failed, Some(error.into())));
+        loop {
+            if let Some(wanted) = waiting.get_or_insert_default().take() {
+                return wanted;
+            }
+            let waited = self.waiting.changed.wait(waiting);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The job that had failed is tried again.
+    pub(crate) fn go_on(&self) {
+        *self.waiting.wanted.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.update(|status| (status.state, status.error) = (State::Starting, None));
     }
 
     /// Wants a job that has failed to be tried again; whether it waited for that.
     pub fn retry(&self) -> bool {
-        let mut wanted = self.retry.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        let waits = wanted.is_some();
-        if waits {
-            *wanted = Some(true);
-            self.retry.changed.notify_all();
-        }
-        waits
+        self.want(Wanted::Retry)
+    }
+
+    /// Wants a job that has failed to be tried again without a record; gives the outcome, or `None` if the job does not wait for that. If
+    /// the receiver fails it may have happened.
+    pub fn skip(&self, place: Place) -> Option<oneshot::Receiver<Result<Done>>> {
+        let (reply, outcome) = oneshot::channel();
+        self.want(Wanted::Skip(place, reply)).then_some(outcome)
+    }
+
+    fn want(&self, wanted: Wanted) -> bool {
+        let mut waiting = self.waiting.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(none @ None) = waiting.as_mut() else { return false };
+        *none = Some(wanted);
+        self.waiting.changed.notify_all();
+        true
     }
 
     /// Says that the whole process is to end, whatever worker 0 does (a signal, a fatal error).

@@ -15,7 +15,6 @@ use crate::sources::{Budget, Waker};
 use crate::state::manifest::InletState;
 use crate::state::persister::Handle as PersisterHandle;
 use crate::ticks::control::{Control, Opening};
-use crate::ticks::record::Command;
 use crate::time::clock;
 use crate::views::inbox::Inbox;
 use std::cell::RefCell;
@@ -120,6 +119,10 @@ impl Running {
         let waker: Waker = Arc::new(move || thread.unpark());
         for source in context.sources.borrow_mut().iter_mut() {
             source.open(setup.transports[source.name()].as_ref(), Arc::clone(&waker))?;
+            let name = source.name().to_owned();
+            for skip in setup.start.skips.iter().filter(|skip| skip.source == name) {
+                source.skip(&skip.partition, skip.offset);
+            }
         }
         context.watermarks.decided(setup.start.tick, &setup.start.watermarks);
         let persister = setup.persister.clone();
@@ -256,13 +259,6 @@ impl Running {
             self.snapshots.push(decision.tick);
         }
         for source in self.context.sources.borrow_mut().iter_mut() {
-            for command in &decision.commands {
-                if let Command::Skip { source: name, partition, offset } = command
-                    && name == source.name()
-                {
-                    source.skip(partition, *offset);
-                }
-            }
             let watermark = decision.watermarks.get(source.name()).copied();
             source.open_tick(decision.tick, watermark, opening.targets.as_deref());
         }

@@ -14,19 +14,21 @@ use crate::hash::Map;
 use crate::http::{self, HttpSettings};
 use crate::job::deaths;
 use crate::job::engine::member::{self, Outsides};
-use crate::job::engine::{self, Options, Parts, Running};
+use crate::job::engine::{self, Connectors, Options, Parts, Running};
 use crate::job::generation::change::OnChange;
 use crate::job::pace::Bounds;
 use crate::job::panics;
 use crate::job::patience::persist;
 use crate::job::peers::{Peers, Up};
 use crate::job::setup::Pacing;
-use crate::job::shared::Shared;
+use crate::job::shared::{Shared, Wanted};
+use crate::job::skip::{self, Wish};
 use crate::sources::Budget;
 use crate::state::store::Store;
-use crate::ticks::log::Log;
+use crate::ticks::counts::Counter;
 use crate::ticks::log::file::FileLog;
 use crate::ticks::log::store::StoreLog;
+use crate::ticks::log::{Log, read_and_count};
 use crate::time::clock::{self, Wall};
 use crate::views::follow::FollowLimits;
 use std::net::ToSocketAddrs;
@@ -351,13 +353,20 @@ impl Job {
         });
         let peers = peers.transpose()?;
         // The others wait to hear how to begin, and stay.
-        self.wait_if_stuck(&store, &options.build)?;
-        let log = persist("opening the tick log", START_TIME_MAX, || {
-            open_log(settings, &store, &outsides)
-        })?;
+        let open = || {
+            persist("opening the tick log", START_TIME_MAX, || {
+                open_log(settings, &store, &outsides)
+            })
+        };
+        let skip = self.wait_if_stuck(&store, &options.build, &open, outsides.as_ref())?;
+        let log = open()?;
         let parts = Parts::alone(log, store, outsides, wall);
         let parts = match peers {
             Some(peers) => parts.with_peers(peers),
+            None => parts,
+        };
+        let parts = match skip {
+            Some(wish) => parts.with_skip(wish),
             None => parts,
         };
         let running = engine::start(self.build, &self.plan, options, parts, Arc::clone(shared))
@@ -370,16 +379,56 @@ impl Job {
         outcome
     }
 
-    /// Runs nothing as long as the last generations died of the same panic and nobody wants it tried again.
-    fn wait_if_stuck(&self, store: &Store, build: &str) -> Result<()> {
+    /// Runs nothing as long as the last generations died of the same panic and nobody wants it tried again; the record that is to be left
+    /// out then.
+    fn wait_if_stuck(
+        &self,
+        store: &Store,
+        build: &str,
+        open: &dyn Fn() -> Result<Box<dyn Log>>,
+        connectors: &dyn Connectors,
+    ) -> Result<Option<Wish>> {
         let look = || deaths::repeated(store, build);
         let Some(death) = persist("reading how generations ended", START_TIME_MAX, look)? else {
-            return Ok(());
+            return Ok(None);
         };
         tracing::error!("{death}");
-        self.shared.await_retry(death.to_string());
+        let told = death.to_string();
+        let skip = loop {
+            let (place, reply) = match self.shared.await_wanted(&told) {
+                Wanted::Retry => break None,
+                Wanted::Skip(place, reply) => (place, reply),
+            };
+            let wish = Wish { place, stuck: death.tick, reply };
+            match self.may_skip(&wish, open, connectors) {
+                Ok(()) => break Some(wish),
+                Err(error) => wish.answer(Err(error)),
+            }
+        };
+        self.shared.go_on();
         tracing::info!("tried again, as wanted");
-        persist("forgetting how generations ended", START_TIME_MAX, || deaths::forget(store))
+        persist("forgetting how generations ended", START_TIME_MAX, || deaths::forget(store))?;
+        Ok(skip)
+    }
+
+    /// Whether a record may be left out, as far as that can be told before a generation is claimed for it.
+    fn may_skip(
+        &self,
+        wish: &Wish,
+        open: &dyn Fn() -> Result<Box<dyn Log>>,
+        connectors: &dyn Connectors,
+    ) -> Result<()> {
+        let mut log = Counter::new();
+        read_and_count(open()?.as_mut(), &mut log)?;
+        let sources = &self.plan.sources;
+        let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+        let read = skip::read(&log, &names, &wish.place, wish.stuck)?;
+        let Some(source) = sources.iter().find(|source| source.name == wish.place.source) else {
+            return Ok(());
+        };
+        let transport = connectors.source(source)?;
+        transport.resumed();
+        skip::look::exists(transport.as_ref(), &wish.place, read.from)
     }
 
     /// Does the share of a process that does not lead.

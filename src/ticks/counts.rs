@@ -12,7 +12,8 @@
 use crate::error::{Error, Result};
 use crate::ids::{Generation, Tick};
 use crate::ticks::record::{
-    DropRecord, InletDecl, Open, Record, SinkDecl, SnapshotRecord, StateRecord, TickRecord,
+    DropRecord, InletDecl, Open, Record, SinkDecl, SkipRecord, SnapshotRecord, StateRecord,
+    TickRecord,
 };
 use std::collections::VecDeque;
 use std::fmt;
@@ -63,6 +64,7 @@ pub struct Counter {
     snapshots: Vec<SnapshotRecord>,
     inlets: Vec<InletDecl>,
     ticks: VecDeque<TickRecord>,
+    skips: Vec<SkipRecord>,
     forgotten: Tick,
     states: Vec<(Tick, Position)>,
     next: Option<Position>,
@@ -114,6 +116,7 @@ impl Counter {
         self.floor = state.tick;
         self.snapshots = state.snapshots.clone();
         self.inlets = state.inlets.clone();
+        self.skips = state.skips.clone();
     }
 
     fn take(&mut self, position: Position, record: &Record) {
@@ -128,13 +131,28 @@ impl Counter {
                     self.in_force.clone_from(&self.newest);
                 }
                 self.inlets.extend(tick.decision.inlets.iter().cloned());
+                self.note_skipped(tick);
                 if self.last > self.forgotten {
                     self.ticks.push_back(tick.clone());
                 }
             }
             Record::Snapshot(snapshot) => self.snapshots.push(snapshot.clone()),
             Record::Drop(drop) => self.give_up(drop),
+            Record::Skip(skip) => self.skips.push(skip.clone()),
             Record::State(state) => self.states.push((state.tick, position)),
+        }
+    }
+
+    /// What was to be left out once it is read, is from the tick that reads it.
+    fn note_skipped(&mut self, tick: &TickRecord) {
+        for skip in self.skips.iter_mut().filter(|skip| skip.tick.is_none()) {
+            let same =
+                |i: &&InletDecl| (&i.source, &i.partition) == (&skip.source, &skip.partition);
+            let inlet = self.inlets.iter().find(same).map(|i| i.inlet);
+            let mut of_inlet = tick.ranges.iter().filter(|range| Some(range.inlet) == inlet);
+            if of_inlet.any(|range| (range.from..range.to).contains(&skip.offset)) {
+                skip.tick = Some(tick.decision.tick);
+            }
         }
     }
 
@@ -201,6 +219,12 @@ impl Counter {
         &self.inlets
     }
 
+    /// What is left out of ticks above `tick`, those that are still to come too. Whoever reads such a tick again has to know it before: it may
+    /// stand behind the tick.
+    pub fn skips_after(&self, tick: Tick) -> impl Iterator<Item = &SkipRecord> {
+        self.skips.iter().filter(move |skip| skip.tick.is_none_or(|read| read > tick))
+    }
+
     /// The counted ticks above `tick`, in order.
     ///
     /// # Errors
@@ -241,6 +265,8 @@ impl Counter {
             tick: self.last,
             snapshots: self.snapshots.clone(),
             inlets: self.inlets.clone(),
+            // The others are of ticks that nobody reads again behind this record.
+            skips: self.skips_after(self.last).cloned().collect(),
         })
     }
 
@@ -258,6 +284,7 @@ impl Counter {
         }
         self.states.retain(|(_, at)| *at > position);
         let reaches = self.reaches;
+        self.skips.retain(|skip| skip.tick.is_none_or(|read| read > reaches));
         while self.ticks.front().is_some_and(|t| t.decision.tick <= reaches) {
             self.ticks.pop_front();
         }

@@ -1,7 +1,8 @@
 //! Short ways to records, for tests. What a test does not say is empty.
 
 use super::record::{
-    Decision, DropRecord, Open, Record, SinkDecl, SnapshotRecord, StateRecord, TickRecord,
+    Decision, DropRecord, Open, Record, SinkDecl, SkipRecord, SnapshotRecord, StateRecord,
+    TickRecord,
 };
 use crate::ids::{Generation, Nonce, Tick};
 use std::collections::BTreeMap;
@@ -94,6 +95,12 @@ pub(crate) fn drop_savepoints(generation: u64, below: Tick, names: &[&str]) -> R
     Record::Drop(DropRecord { generation: Generation(generation), below, savepoints })
 }
 
+/// A record of source `clicks`, partition 0, left out of a tick, or once it is read.
+pub(crate) fn skip(generation: u64, tick: Option<Tick>, offset: u64) -> Record {
+    let (source, partition) = ("clicks".into(), "0".into());
+    Record::Skip(SkipRecord { generation: Generation(generation), tick, source, partition, offset })
+}
+
 /// A state without snapshots and inlets.
 pub(crate) fn state(generation: u64, tick: Tick) -> Record {
     Record::State(StateRecord {
@@ -102,5 +109,6 @@ pub(crate) fn state(generation: u64, tick: Tick) -> Record {
         tick,
         snapshots: vec![],
         inlets: vec![],
+        skips: vec![],
     })
 }

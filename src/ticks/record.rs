@@ -20,6 +20,8 @@ pub enum Record {
     Snapshot(SnapshotRecord),
     /// Snapshots below a tick are given up; their objects may be deleted once this counts.
     Drop(DropRecord),
+    /// A record of the input is left out, since nobody has seen a tick with it.
+    Skip(SkipRecord),
     /// All that a reader must know if the log is cut here.
     State(StateRecord),
 }
@@ -32,6 +34,7 @@ impl Record {
             Record::Tick(r) => r.generation,
             Record::Snapshot(r) => r.generation,
             Record::Drop(r) => r.generation,
+            Record::Skip(r) => r.generation,
             Record::State(r) => r.generation,
         }
     }
@@ -60,6 +63,10 @@ impl Record {
             Record::Tick(r) => format!("tick {} of generation {generation}", r.decision.tick),
             Record::Snapshot(r) => format!("snapshot {} of generation {generation}", r.tick),
             Record::Drop(r) => format!("drop below {} of generation {generation}", r.below),
+            Record::Skip(r) => format!(
+                "skip of {} {} {} of generation {generation}",
+                r.source, r.partition, r.offset
+            ),
             Record::State(r) => format!("state at {} of generation {generation}", r.tick),
         }
     }
@@ -174,15 +181,6 @@ pub enum Command {
     },
     /// This is the last tick of the job's present run; a snapshot is taken at it.
     Stop,
-    /// The record at this place is not decoded.
-    Skip {
-        /// The source's name.
-        source: String,
-        /// The partition.
-        partition: String,
-        /// The record's offset.
-        offset: u64,
-    },
 }
 
 /// Whether a partition takes part in the watermark.
@@ -267,6 +265,23 @@ pub struct DropRecord {
     pub savepoints: Vec<String>,
 }
 
+/// What the record at this place says is left out, from the step behind its source on, wherever the tick is read again. It was counted, and
+/// holds watermarks, as before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkipRecord {
+    /// The generation that had fenced all lanes and found the tick in no sink.
+    pub generation: Generation,
+    /// The tick that read the record; absent if none had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tick: Option<Tick>,
+    /// The source's name.
+    pub source: String,
+    /// The partition as the transport names it.
+    pub partition: String,
+    /// The record's offset.
+    pub offset: u64,
+}
+
 /// All that a reader must know if everything before this record was cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateRecord {
@@ -280,6 +295,9 @@ pub struct StateRecord {
     pub snapshots: Vec<SnapshotRecord>,
     /// Every inlet so far.
     pub inlets: Vec<InletDecl>,
+    /// What is left out once it is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<SkipRecord>,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::super::observe::Observer;
 use super::super::peers::{Begin, Line, Peers, Report, Up};
 use super::super::setup::{Board, Idle, JobEvent, Lead, Pacing, Setup, Start, Wake};
 use super::super::shared::Shared;
+use super::super::skip::Place;
 use super::super::slow::{self, Rounds};
 use super::super::upgrade::{self, Begins};
 use super::super::writers::{self, SinkHand, SinkThread, reached};
@@ -156,6 +157,10 @@ impl Launch<'_> {
         let persister = self.persister(&start, claimed.identity.generation, role, events)?;
         let Claimed { identity, open, counter, log, writers: outsides, held, .. } = claimed;
         let snapshots = counter.snapshots().to_vec();
+        start.skips = counter.skips_after(start.tick).cloned().collect();
+        for skip in &start.skips {
+            tracing::warn!("left out, as it was asked for: {}", Place::of(skip));
+        }
         let (kept, kept_events) = channel();
         let log = log_thread(log, counter, &identity, &ways, kept)?;
 
@@ -248,10 +253,10 @@ impl Launch<'_> {
         up: Up,
     ) -> Result<Running> {
         let (ways, _) = Ways::new(&self.shared);
-        let Begin { generation, nonce, begins, images, written, lanes, .. } = begin;
+        let Begin { generation, nonce, begins, images, written, lanes, skips, .. } = begin;
         // Where bounded partitions end is asked by each process for its own.
         discover_first(&self.transports, &self.options)?;
-        let start = Start { images, written, lanes, ..start(snapshot, begins) };
+        let start = Start { images, written, lanes, skips, ..start(snapshot, begins) };
         let from = start.tick;
         tracing::info!("generation {generation}: follows process 0 from tick {from}");
         let role = Role::Part { process: self.options.size.process };
@@ -382,6 +387,7 @@ fn start(snapshot: Option<Snapshot>, begins: Vec<Begins>) -> Start {
         images: Map::default(),
         written: Map::default(),
         lanes: Map::default(),
+        skips: Vec::new(),
     }
 }
 

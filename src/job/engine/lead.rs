@@ -9,6 +9,7 @@ use super::super::generation::{
     MayLead, after_open, after_progress, before_claim, next_dropped, will_switch,
 };
 use super::super::patience::persist;
+use super::super::skip::{self, Wish};
 use super::{Connectors, OpenedSink, Options};
 use crate::error::{Error, Kind, Result};
 use crate::flow::Plan;
@@ -34,6 +35,30 @@ pub(super) struct Claimed {
     pub(super) least: Tick,
     pub(super) writers: Writers,
     pub(super) held: Vec<Held>,
+}
+
+impl Claimed {
+    /// Leaves a record out, of a tick that has read it or when it is read: nobody can show the tick any more but this generation, and nobody
+    /// has. Gives the first tick without it.
+    ///
+    /// # Errors
+    /// `Retry` if the record can't be left out any more, `Fenced` if a newer generation was there first; `Undecided` as the log says.
+    pub(super) fn leave_out(&mut self, wish: &Wish, plan: &Plan) -> Result<Tick> {
+        let sources: Vec<_> = plan.sources.iter().map(|source| source.name.as_str()).collect();
+        // Judged again: others may have led between. A start without the wish is right then: the job goes on as it was.
+        let read = skip::read(&self.counter, &sources, &wish.place, wish.stuck)
+            .and_then(|read| {
+                read.tick.map_or(Ok(()), |tick| skip::not_shown(tick, &self.held)).map(|()| read)
+            })
+            .map_err(|error| Error::new(Kind::Retry, error.message().to_owned()))?;
+        let generation = self.identity.generation;
+        let record = Record::Skip(skip::record(generation, &wish.place, read.tick));
+        let verdicts = append_and_count(self.log.as_mut(), &mut self.counter, &[record])?;
+        if verdicts.first() == Some(&Verdict::Counts) {
+            return Ok(read.tick.unwrap_or(self.end + 1));
+        }
+        Err(Error::new(Kind::Fenced, format!("generation {generation} was overtaken; it ends")))
+    }
 }
 
 /// PROTOCOL 1 to 4.

@@ -78,6 +78,7 @@ pub(super) fn begin(
         images: start.images.clone(),
         written: start.written.clone(),
         lanes: start.lanes.clone(),
+        skips: start.skips.clone(),
     })))?;
     let asking = line.clone();
     let router = setup.observer.shared().router();

@@ -2,6 +2,7 @@
 use super::*;
 use crate::ids::Inlet;
 use crate::ticks::fixtures::*;
+use crate::ticks::record::{Activity, Range};
 
 const OK: Verdict = Verdict::Counts;
 
@@ -48,9 +49,9 @@ fn verdicts() {
         ("records of a generation that has only claimed", vec![(open(1), OK), (tick(2, 1), not_open(1)), (open(2), OK), (tick(2, 1), OK)]),
         ("ticks go on over generations", vec![
             (open(1), OK), (tick(1, 1), OK), (open(2), OK), (tick(2, 1), not_next(1)), (tick(2, 2), OK)]),
-        ("snapshot, drop and state of a zombie", vec![
+        ("snapshot, drop, skip and state of a zombie", vec![
             (open(1), OK), (tick(1, 1), OK), (open(2), OK), (snapshot(1, 1), not_open(2)), (drop_below(1, 1), not_open(2)),
-            (state(1, 1), not_open(2)), (snapshot(2, 1), OK), (drop_below(2, 1), OK)]),
+            (skip(1, None, 7), not_open(2)), (state(1, 1), not_open(2)), (snapshot(2, 1), OK), (drop_below(2, 1), OK)]),
         // D1, D12: A (1) proposes tick 1; B (2) reads the end and proposes its own; both land, either first. B's open decides.
         ("D1: the zombie's tick lands after the new leader's", vec![
             (open(1), OK), (open(2), OK), (tick(2, 1), OK), (tick(1, 1), not_open(2))]),
@@ -212,4 +213,63 @@ fn a_cut_log_tells_the_same() {
     whole.was_cut(at as u64);
     // The whole one knew generation 2's first open as it was; the cut one has it with the sinks of generation 1.
     assert_eq!(cut, whole);
+}
+
+#[test]
+fn what_is_left_out_is_known_until_the_log_is_cut_behind_its_tick() {
+    let mut counter = fed(&[
+        open(1),
+        tick(1, 1),
+        tick(1, 2),
+        open(2),
+        skip(1, Some(1), 6),
+        skip(2, Some(1), 7),
+        skip(2, Some(2), 8),
+        state(2, 2),
+    ]);
+    let left_out = |counter: &Counter, after| {
+        counter.skips_after(after).map(|skip| (skip.tick.unwrap(), skip.offset)).collect::<Vec<_>>()
+    };
+    assert_eq!(left_out(&counter, 0), [(1, 7), (2, 8)], "not what a zombie said");
+    assert_eq!(left_out(&counter, 1), [(2, 8)]);
+    assert_eq!(left_out(&counter, 2), []);
+    counter.was_cut(7);
+    assert_eq!(left_out(&counter, 0), [], "no tick that it is about is ever read again");
+}
+
+#[test]
+fn what_is_left_out_once_it_is_read_is_so_from_the_tick_that_reads_it() {
+    let reads = |at: Tick, from: u64, to: u64| {
+        let Record::Tick(mut record) = tick(2, at) else { panic!("a tick is a tick") };
+        if at == 1 {
+            let (source, partition) = ("clicks".into(), "0".into());
+            let inlet = InletDecl { inlet: Inlet(0), source, partition, start: 0, identity: None };
+            record.decision.inlets.push(inlet);
+        }
+        record.ranges.push(Range {
+            inlet: Inlet(0),
+            from,
+            to,
+            records: to - from,
+            checksum: 0,
+            event_time_max: None,
+            rejected: 0,
+            activity: Activity::Active,
+        });
+        Record::Tick(record)
+    };
+    let mut counter =
+        fed(&[open(2), reads(1, 0, 7), skip(2, None, 7), skip(2, None, 90), reads(2, 7, 9)]);
+    let left_out = |counter: &Counter, after| {
+        counter.skips_after(after).map(|skip| (skip.tick, skip.offset)).collect::<Vec<_>>()
+    };
+    assert_eq!(left_out(&counter, 1), [(Some(2), 7), (None, 90)]);
+    assert_eq!(left_out(&counter, 2), [(None, 90)]);
+    // A log that is cut here begins with what is still to be read.
+    let state = counter.state().unwrap();
+    assert_eq!(state.skips.len(), 1);
+    let cut = fed(&[Record::State(state), reads(3, 9, 91)]);
+    assert_eq!(left_out(&cut, 2), [(Some(3), 90)]);
+    counter.feed(5, &reads(3, 9, 90));
+    assert_eq!(left_out(&counter, 2), [(None, 90)]);
 }

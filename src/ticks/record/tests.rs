@@ -7,6 +7,20 @@ fn inlet() -> InletDecl {
     InletDecl { inlet: Inlet(0), source, partition, start: 17, identity: None }
 }
 
+fn left_out() -> SkipRecord {
+    SkipRecord {
+        generation: Generation(3),
+        tick: Some(41),
+        source: "clicks".into(),
+        partition: "3".into(),
+        offset: 18,
+    }
+}
+
+fn given_up() -> DropRecord {
+    DropRecord { generation: Generation(3), below: 40, savepoints: vec!["s".into()] }
+}
+
 /// One record of each type with every field in use: the examples of `doc/formats/tick-log.md`.
 fn examples() -> Vec<(Record, Expect)> {
     let open = Open {
@@ -50,11 +64,7 @@ fn examples() -> Vec<(Record, Expect)> {
             watermarks: BTreeMap::from([("clicks".into(), -5)]),
             snapshot: true,
             inlets: vec![inlet.clone()],
-            commands: vec![
-                Command::Savepoint { name: "s".into(), id: "x1".into() },
-                Command::Stop,
-                Command::Skip { source: "clicks".into(), partition: "3".into(), offset: 18 },
-            ],
+            commands: vec![Command::Savepoint { name: "s".into(), id: "x1".into() }, Command::Stop],
         },
         ranges: vec![Range {
             inlet: Inlet(0),
@@ -67,13 +77,13 @@ fn examples() -> Vec<(Record, Expect)> {
             activity: Activity::Idle,
         }],
     };
-    let drop = DropRecord { generation: Generation(3), below: 40, savepoints: vec!["s".into()] };
     let state = StateRecord {
         generation: Generation(3),
         open: open.clone(),
         tick: 41,
         snapshots: vec![snapshot.clone()],
         inlets: vec![inlet],
+        skips: vec![SkipRecord { tick: None, offset: 30, ..left_out() }],
     };
     vec![
         (
@@ -85,7 +95,7 @@ fn examples() -> Vec<(Record, Expect)> {
         (
             Record::Tick(tick),
             expect![[
-                r#"{"type":"tick","generation":3,"tick":41,"wall":1700000000000000,"watermarks":{"clicks":-5},"snapshot":true,"inlets":[{"inlet":0,"source":"clicks","partition":"3","start":17}],"commands":[{"command":"savepoint","name":"s","id":"x1"},{"command":"stop"},{"command":"skip","source":"clicks","partition":"3","offset":18}],"ranges":[{"inlet":0,"from":17,"to":20,"records":3,"checksum":18446744073709551614,"event_time_max":-7,"rejected":1,"activity":"idle"}]}"#
+                r#"{"type":"tick","generation":3,"tick":41,"wall":1700000000000000,"watermarks":{"clicks":-5},"snapshot":true,"inlets":[{"inlet":0,"source":"clicks","partition":"3","start":17}],"commands":[{"command":"savepoint","name":"s","id":"x1"},{"command":"stop"}],"ranges":[{"inlet":0,"from":17,"to":20,"records":3,"checksum":18446744073709551614,"event_time_max":-7,"rejected":1,"activity":"idle"}]}"#
             ]],
         ),
         (
@@ -95,13 +105,19 @@ fn examples() -> Vec<(Record, Expect)> {
             ]],
         ),
         (
-            Record::Drop(drop),
+            Record::Drop(given_up()),
             expect![[r#"{"type":"drop","generation":3,"below":40,"savepoints":["s"]}"#]],
+        ),
+        (
+            Record::Skip(left_out()),
+            expect![[
+                r#"{"type":"skip","generation":3,"tick":41,"source":"clicks","partition":"3","offset":18}"#
+            ]],
         ),
         (
             Record::State(state),
             expect![[
-                r#"{"type":"state","generation":3,"open":{"generation":3,"nonce":"000000000000001f","log_id":"ffffffffffffffff","program":"visits-5a","base":40,"dropped":{"hops":40},"sinks":[{"name":"visits","lanes":2,"first_tick":1,"address":{"connector":"kafka"},"image":{"tick":41,"less_written":true}},{"name":"old","lanes":1,"first_tick":7,"live":false,"address":{}}]},"tick":41,"snapshots":[{"generation":3,"tick":40,"manifest":"manifest/3-40","savepoint":"before-tuesday"}],"inlets":[{"inlet":0,"source":"clicks","partition":"3","start":17}]}"#
+                r#"{"type":"state","generation":3,"open":{"generation":3,"nonce":"000000000000001f","log_id":"ffffffffffffffff","program":"visits-5a","base":40,"dropped":{"hops":40},"sinks":[{"name":"visits","lanes":2,"first_tick":1,"address":{"connector":"kafka"},"image":{"tick":41,"less_written":true}},{"name":"old","lanes":1,"first_tick":7,"live":false,"address":{}}]},"tick":41,"snapshots":[{"generation":3,"tick":40,"manifest":"manifest/3-40","savepoint":"before-tuesday"}],"inlets":[{"inlet":0,"source":"clicks","partition":"3","start":17}],"skips":[{"generation":3,"source":"clicks","partition":"3","offset":30}]}"#
             ]],
         ),
     ]

@@ -159,3 +159,86 @@ fn the_third_death_at_one_place_leaves_the_job_failed_with_its_status_up() {
     cluster.signal(Signal::Int).unwrap();
     assert_eq!(cluster.wait(LONG).unwrap().code(), Some(0), "{}", cluster.stderr().tail(20));
 }
+
+/// A record that the code can't get through is left out of the tick that read it, by all processes, for ever, and by any number of
+/// workers; what can't be left out is refused with the reason.
+#[test]
+fn a_job_that_has_failed_goes_on_without_a_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    order(root, "a.jsonl", &[(1, ""), (2, "")]);
+    // Views, a sink and the tick that can't be got through: no snapshot in between hides what is read again.
+    let launch = troubled(root, 1).set("snapshots.interval", "1h");
+    let mut cluster = Engine::launch_cluster(&launch, 2).unwrap();
+    taken(root, 2);
+    let http = format!("127.0.0.1:{}", cluster.http());
+    let skip = |source: &str, partition: &str, offset: u64| {
+        let offset = offset.to_string();
+        let words = ["skip", source, partition, &offset, "--http", &http];
+        let mut command = Engine::command(&words).unwrap();
+        let status = command.wait(LONG).unwrap();
+        (status.code(), format!("{}{}", command.stdout().tail(10), command.stderr().tail(10)))
+    };
+    let (code, told) = skip("orders", "a.jsonl", 0);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("the job has not failed"), "{told}");
+
+    let bad = fs::metadata(root.join("in/a.jsonl")).unwrap().len();
+    order(root, "a.jsonl", &[(5, ",\"panic_later\":true"), (6, "")]);
+    let failed = || {
+        until("the job is failed", || {
+            let job = cluster.get("/api/v1/job").map_err(|e| e.to_string())?;
+            let job = job.json().map_err(|e| e.to_string())?;
+            let told = job["error"].as_str().unwrap_or_default();
+            if job["state"] == "failed" && told.contains("tidemark skip") {
+                Ok(())
+            } else {
+                Err(told.to_owned())
+            }
+        });
+    };
+    failed();
+    for (source, offset, reason) in [
+        ("clicks", 0, "the dataflow has no source \"clicks\"; there are: orders"),
+        ("orders", 0, "which the job has got through and shown"),
+        ("orders", bad + 1, "no record begins there; the record before it is at"),
+    ] {
+        let (code, told) = skip(source, "a.jsonl", offset);
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains(reason), "no {reason:?} in {told}");
+    }
+    let (code, told) = skip("orders", "a.jsonl", bad);
+    assert_eq!(code, Some(0), "{told}\n{}", cluster.stderr().tail(30));
+    assert!(told.contains("a.jsonl"), "{told}");
+    taken(root, 3);
+    order(root, "a.jsonl", &[(8, "")]);
+    taken(root, 4);
+    let sums = |engine: &Engine| {
+        let shown = ask(engine, "/api/v1/views/sums");
+        shown["rows"].to_string()
+    };
+    let shown = sums(&cluster);
+    assert!(!shown.contains("5"), "order 5 is in no sum: {shown}");
+    // All of it is read again by others, who leave it out too.
+    cluster.kill().unwrap();
+    let again = troubled(root, 3).set("log.kind", "store");
+    let mut engine = until("the killed processes let go of the job", || {
+        let mut engine = Engine::launch(&again).map_err(|e| e.to_string())?;
+        match engine.wait_for("left out, as it was asked for: source orders", LONG) {
+            Ok(_) => Ok(engine),
+            Err(error) => {
+                let _ = engine.kill();
+                Err(error.to_string())
+            }
+        }
+    });
+    order(root, "a.jsonl", &[(9, "")]);
+    taken(root, 5);
+    until("the sums are as before, and the new one", || {
+        let now = sums(&engine);
+        if now.contains("11") && !now.contains('5') { Ok(()) } else { Err(now) }
+    });
+    let rows = written(&root.join("out")).join("\n");
+    assert!(!rows.contains('5'), "{rows}");
+    assert_eq!(engine.terminate(LONG).unwrap().code(), Some(0));
+}
