@@ -9,6 +9,7 @@ use crate::hash::Map;
 use crate::ids::Tick;
 use crate::job::failure::Failure;
 use crate::job::ports::{RestoreTask, SinkPort, SourceTask};
+use crate::job::whereabouts::Whereabouts;
 use crate::row::Row;
 use crate::state::changes::ChangeBuffer;
 use crate::ticks::record::Image;
@@ -17,6 +18,7 @@ use crate::views::shard::Shards;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::probe::{self, Probe};
 use timely::dataflow::operators::vec::Input;
@@ -43,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) changes: RefCell<ChangeBuffer>,
     /// Where an operator leaves an error that ends the generation.
     pub(crate) failure: Failure,
+    /// Which step this worker runs, for messages.
+    pub(crate) whereabouts: Arc<Whereabouts>,
     /// Sources to poll.
     pub(crate) sources: RefCell<Vec<Box<dyn SourceTask>>>,
     /// How rows of kept state become others.
@@ -86,6 +90,7 @@ impl Context {
             watermarks: Watermarks::default(),
             changes: RefCell::new(ChangeBuffer::default()),
             failure: Failure::default(),
+            whereabouts: Arc::default(),
             sources: RefCell::default(),
             migrations: Migrations::default(),
             restores: RefCell::default(),

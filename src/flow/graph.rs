@@ -7,6 +7,7 @@
 use super::context::Flow;
 use super::plan::Place;
 use crate::ids::Tick;
+use crate::job::whereabouts::Mark;
 use std::collections::{BTreeMap, BTreeSet};
 use timely::dataflow::Stream;
 
@@ -60,6 +61,13 @@ impl What {
         self.copies = copies;
         self
     }
+
+    /// The step as messages name it.
+    fn text(&self) -> String {
+        let What { kind, name, place, .. } = self;
+        let name = name.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default();
+        format!("{kind}{name} ({}:{})", place.file(), place.line())
+    }
 }
 
 /// Where one looks for what feeds a step.
@@ -98,6 +106,17 @@ pub(crate) struct Operator {
 }
 
 impl<'s> Flow<'s> {
+    /// Where code of the step `what` runs, for messages.
+    pub(crate) fn mark(&self, what: &What) -> Mark {
+        self.context.whereabouts.mark(what.text())
+    }
+
+    /// Operators that belong to no step yet belong to this one.
+    fn built_for(&self, what: &What) {
+        let next = self.scope.worker().peek_identifier();
+        self.context.whereabouts.built(next, what.text());
+    }
+
     /// Notes a step that runs inside a source's loop, behind the steps `inputs`.
     pub(crate) fn fused(&self, what: What, inputs: Vec<usize>) -> usize {
         self.context.sketch.borrow_mut().note(what, Before::Steps(inputs))
@@ -105,6 +124,7 @@ impl<'s> Flow<'s> {
 
     /// Notes the step that made `stream`. What was noted already is not a step.
     pub(crate) fn made<C>(&self, what: What, stream: &Stream<'s, Tick, C>) {
+        self.built_for(&what);
         let mut sketch = self.context.sketch.borrow_mut();
         let port = port(stream);
         if !sketch.outputs.contains_key(&port) {
@@ -123,6 +143,7 @@ impl<'s> Flow<'s> {
 
     /// Notes a step with several outputs, which one operator or several next to each other give.
     pub(crate) fn made_all(&self, what: What, outputs: &[(&'static str, Port)]) {
+        self.built_for(&what);
         let mut sketch = self.context.sketch.borrow_mut();
         let step = sketch.note(what, Before::Operator(outputs[0].1.0));
         sketch.outputs.extend(outputs.iter().map(|(name, port)| (*port, (step, Some(*name)))));

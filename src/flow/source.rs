@@ -14,6 +14,7 @@ use crate::formats::{Csv, Decode, Json, Limits, Reason, Rejected, excerpt};
 use crate::hash::{Set, chain_record};
 use crate::ids::{Inlet, Pos, Tick};
 use crate::job::ports::{Found, SourceTask};
+use crate::job::whereabouts::Mark;
 use crate::row::Row;
 use crate::row::schema::Type;
 use crate::sources::{Budget, Polled, Raw, Reader, Transport, Waker};
@@ -135,7 +136,9 @@ impl<'s, D: Row> Source<'s, D> {
             schema: D::schema(),
             place: self.place,
         });
-        let step = self.flow.fused(What::new("source", self.place).named(&self.name), Vec::new());
+        let what = What::new("source", self.place).named(&self.name);
+        let mark = self.flow.mark(&what);
+        let step = self.flow.fused(what, Vec::new());
         let options = self.flow.context.source_options.get(&self.name).cloned().unwrap_or_default();
         let decode = self.decoder(&options);
         let gates: Rc<Gates> = Rc::default();
@@ -155,6 +158,7 @@ impl<'s, D: Row> Source<'s, D> {
             decode,
             time,
             options,
+            mark,
             tap: Rc::clone(&tap),
             gates,
             letters,
@@ -250,6 +254,7 @@ struct Driver<D: Row> {
     /// The event time of a row, and the lag in microseconds.
     time: Option<(TimeOf<D>, i64)>,
     options: SourceOptions,
+    mark: Mark,
     tap: Rc<Tap<D>>,
     gates: Rc<Gates>,
     letters: Option<Input_<DeadLetter>>,
@@ -419,6 +424,7 @@ impl<D: Row> Driver<D> {
         let (time, options, skips) = (self.time.as_ref(), &self.options, &self.skips);
         let (tap, gates, letters) = (&self.tap, &self.gates, &mut self.letters);
         let (allowed, mut taken) = (*budget, (0, 0));
+        let _inside = self.mark.enter();
         let polled = reader.poll(inlet.decl.inlet, inlet.limit, allowed, &mut |raw| {
             taken.0 += 1;
             taken.1 += raw.payload.map_or(0, <[u8]>::len) + 16;

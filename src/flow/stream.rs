@@ -135,11 +135,14 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
         place: Place,
         mut each: impl FnMut(Rec<D>, &mut dyn FnMut(Rec<E>)) + 'static,
     ) -> Stream<'s, E> {
+        let what = What::new(name, place);
+        let mark = self.flow.mark(&what);
         let inner = self.inner().unary::<CapacityContainerBuilder<Vec<Rec<E>>>, _, _, _>(
             Pipeline,
             name,
             move |_, _| {
                 move |input, output| {
+                    let _inside = mark.enter();
                     input.for_each(|stamp, rows| {
                         let mut session = output.session(&stamp);
                         for rec in rows.drain(..) {
@@ -149,7 +152,7 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
                 }
             },
         );
-        self.flow.made(What::new(name, place), &inner);
+        self.flow.made(what, &inner);
         Stream::new(&self.flow, inner, Rc::clone(&self.sources), name)
     }
 
@@ -158,7 +161,12 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     pub fn map<E: Clone + 'static>(&self, logic: impl Fn(&D) -> E + 'static) -> Stream<'s, E> {
         let place = Location::caller();
         if let Rows::Tap((tap, step), _) = &self.rows {
-            return self.behind(*step, tap.flat_map(move |row| Some(logic(row))), "map", place);
+            let mark = self.flow.mark(&What::new("map", place));
+            let logic = move |row: &D| {
+                let _inside = mark.enter();
+                Some(logic(row))
+            };
+            return self.behind(*step, tap.flat_map(logic), "map", place);
         }
         self.step("map", place, move |rec, give| {
             let row = logic(&rec.row);
@@ -171,6 +179,11 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Stream<'s, D> {
         let place = Location::caller();
         if let Rows::Tap((tap, step), _) = &self.rows {
+            let mark = self.flow.mark(&What::new("filter", place));
+            let logic = move |row: &D| {
+                let _inside = mark.enter();
+                logic(row)
+            };
             return self.behind(*step, tap.filter(logic), "filter", place);
         }
         self.step("filter", place, move |rec, give| {
@@ -188,6 +201,11 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     ) -> Stream<'s, I::Item> {
         let place = Location::caller();
         if let Rows::Tap((tap, step), _) = &self.rows {
+            let mark = self.flow.mark(&What::new("flat_map", place));
+            let logic = move |row: &D| {
+                let _inside = mark.enter();
+                logic(row)
+            };
             return self.behind(*step, tap.flat_map(logic), "flat_map", place);
         }
         self.step("flat_map", place, move |rec, give| {

@@ -5,6 +5,7 @@ use super::context::Flow;
 use super::graph::What;
 use super::plan::Place;
 use crate::ids::{Diff, Tick};
+use crate::job::whereabouts::Mark;
 use crate::operators::unique::unique;
 use crate::row::Row;
 use differential_dataflow::VecCollection;
@@ -103,6 +104,13 @@ impl<'s, D: Row> Table<'s, D> {
         Table { flow: flow.clone(), rows, origin }
     }
 
+    /// Where the caller's code is, and the mark of the step of this kind there.
+    #[track_caller]
+    fn marked(&self, kind: &str) -> (Place, Mark) {
+        let place = Location::caller();
+        (place, self.flow.mark(&What::new(kind, place)))
+    }
+
     /// Rows that a step made which only passes changes on.
     fn step<E: Row>(&self, kind: &str, place: Place, rows: Rows<'s, E>) -> Table<'s, E> {
         self.flow.made(What::new(kind, place), &rows.inner);
@@ -123,14 +131,24 @@ impl<'s, D: Row> Table<'s, D> {
     /// Each row replaced by what `logic` gives for it.
     #[track_caller]
     pub fn map<E: Row>(&self, logic: impl Fn(D) -> E + 'static) -> Table<'s, E> {
-        self.step("map", Location::caller(), self.rows.clone().map(logic))
+        let (place, mark) = self.marked("map");
+        let logic = move |row| {
+            let _inside = mark.enter();
+            logic(row)
+        };
+        self.step("map", place, self.rows.clone().map(logic))
     }
 
     /// The rows for which `logic` is true.
     #[must_use]
     #[track_caller]
     pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Table<'s, D> {
-        self.step("filter", Location::caller(), self.rows.clone().filter(logic))
+        let (place, mark) = self.marked("filter");
+        let logic = move |row: &D| {
+            let _inside = mark.enter();
+            logic(row)
+        };
+        self.step("filter", place, self.rows.clone().filter(logic))
     }
 
     /// All rows that `logic` gives for each row.
@@ -139,7 +157,12 @@ impl<'s, D: Row> Table<'s, D> {
         &self,
         logic: impl Fn(D) -> I + 'static,
     ) -> Table<'s, I::Item> {
-        self.step("flat_map", Location::caller(), self.rows.clone().flat_map(logic))
+        let (place, mark) = self.marked("flat_map");
+        let logic = move |row| {
+            let _inside = mark.enter();
+            logic(row)
+        };
+        self.step("flat_map", place, self.rows.clone().flat_map(logic))
     }
 
     /// The rows of both tables; a row that is in both is there twice.
@@ -164,8 +187,12 @@ impl<'s, D: Row> Table<'s, D> {
     /// sink, the key and both rows; nothing of that tick is shown.
     #[track_caller]
     pub fn unique_by<K: Row>(&self, key: impl Fn(&D) -> K + 'static) -> KeyedTable<'s, K, D> {
-        let rows = self.rows.clone().map(move |row| (key(&row), row));
-        self.flow.made(What::new("unique_by", Location::caller()), &rows.inner);
+        let (place, mark) = self.marked("unique_by");
+        let rows = self.rows.clone().map(move |row| {
+            let _inside = mark.enter();
+            (key(&row), row)
+        });
+        self.flow.made(What::new("unique_by", place), &rows.inner);
         KeyedTable { unique: false, ..KeyedTable::new(&self.flow, rows, self.origin.clone()) }
     }
 
@@ -176,11 +203,17 @@ impl<'s, D: Row> Table<'s, D> {
         key: impl Fn(&D) -> K + 'static,
         logic: impl Fn(&K, &[(&D, Diff)]) -> Option<V> + 'static,
     ) -> KeyedTable<'s, K, V> {
-        let rows = self.rows.clone().map(move |row| (key(&row), row));
+        let (place, mark) = self.marked("reduce");
+        let keying = mark.clone();
+        let rows = self.rows.clone().map(move |row| {
+            let _inside = keying.enter();
+            (key(&row), row)
+        });
         let rows = rows.reduce(move |key, rows, out| {
+            let _inside = mark.enter();
             out.extend(logic(key, rows).map(|value| (value, 1)));
         });
-        KeyedTable::by(&self.flow, "reduce", Location::caller(), rows)
+        KeyedTable::by(&self.flow, "reduce", place, rows)
     }
 
     /// The `k` first rows of each group in descending order of `score`; ties in ascending order of the row. Rows that come twice
@@ -192,8 +225,14 @@ impl<'s, D: Row> Table<'s, D> {
         group: impl Fn(&D) -> G + 'static,
         score: impl Fn(&D) -> S + 'static,
     ) -> Table<'s, (G, D)> {
-        let rows = self.rows.clone().map(move |row| (group(&row), row));
+        let (place, mark) = self.marked("top_k");
+        let grouping = mark.clone();
+        let rows = self.rows.clone().map(move |row| {
+            let _inside = grouping.enter();
+            (group(&row), row)
+        });
         let rows = rows.reduce(move |_, rows, out| {
+            let _inside = mark.enter();
             let mut ranked: Vec<_> = rows.iter().map(|(row, n)| (score(row), *row, *n)).collect();
             ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
             let mut left = isize::try_from(k).unwrap_or(isize::MAX);
@@ -206,7 +245,7 @@ impl<'s, D: Row> Table<'s, D> {
                 left -= taken;
             }
         });
-        self.by("top_k", Location::caller(), rows)
+        self.by("top_k", place, rows)
     }
 }
 
@@ -214,6 +253,13 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
     /// A table that has one row a key by the way it is made.
     pub(crate) fn new(flow: &Flow<'s>, rows: Rows<'s, (K, V)>, origin: Origin) -> Self {
         KeyedTable { flow: flow.clone(), rows, origin, unique: true }
+    }
+
+    /// Where the caller's code is, and the mark of the step of this kind there.
+    #[track_caller]
+    fn marked(&self, kind: &str) -> (Place, Mark) {
+        let place = Location::caller();
+        (place, self.flow.mark(&What::new(kind, place)))
     }
 
     /// Rows that the operator `kind` made, with one row a key.
@@ -263,19 +309,25 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
     /// Each value replaced by what `logic` gives for key and value.
     #[track_caller]
     pub fn map_values<W: Row>(&self, logic: impl Fn(&K, V) -> W + 'static) -> KeyedTable<'s, K, W> {
+        let (place, mark) = self.marked("map_values");
         let rows = self.rows.clone().map(move |(key, value)| {
+            let _inside = mark.enter();
             let value = logic(&key, value);
             (key, value)
         });
-        self.step("map_values", Location::caller(), rows)
+        self.step("map_values", place, rows)
     }
 
     /// The rows for which `logic` is true.
     #[must_use]
     #[track_caller]
     pub fn filter(&self, logic: impl Fn(&K, &V) -> bool + 'static) -> KeyedTable<'s, K, V> {
-        let rows = self.rows.clone().filter(move |(key, value)| logic(key, value));
-        self.step("filter", Location::caller(), rows)
+        let (place, mark) = self.marked("filter");
+        let rows = self.rows.clone().filter(move |(key, value)| {
+            let _inside = mark.enter();
+            logic(key, value)
+        });
+        self.step("filter", place, rows)
     }
 
     /// For each key that is in both tables, both values.
@@ -313,11 +365,15 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
         foreign: impl Fn(&K, &V) -> F + 'static,
         other: &KeyedTable<'s, F, W>,
     ) -> KeyedTable<'s, K, (V, W)> {
-        let rows = self.rows.clone().map(move |(key, value)| (foreign(&key, &value), (key, value)));
+        let (place, mark) = self.marked("join_on");
+        let rows = self.rows.clone().map(move |(key, value)| {
+            let _inside = mark.enter();
+            (foreign(&key, &value), (key, value))
+        });
         let joined = rows.join_map(other.rows.clone(), |_, (key, value), with| {
             (key.clone(), (value.clone(), with.clone()))
         });
         let unique = self.unique && other.unique;
-        KeyedTable { unique, ..KeyedTable::by(&self.flow, "join_on", Location::caller(), joined) }
+        KeyedTable { unique, ..KeyedTable::by(&self.flow, "join_on", place, joined) }
     }
 }

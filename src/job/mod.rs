@@ -24,6 +24,7 @@ pub mod skip;
 pub(crate) mod slow;
 pub mod traces;
 pub(crate) mod upgrade;
+pub(crate) mod whereabouts;
 pub(crate) mod worker;
 pub(crate) mod writers;
 

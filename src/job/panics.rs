@@ -1,5 +1,6 @@
 //! Panics in the threads of a job: where they were, and that each is told once, by whoever catches it.
 
+use super::whereabouts;
 use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,6 +18,8 @@ thread_local! {
 struct Panic {
     text: String,
     place: Option<String>,
+    /// The step of the dataflow that ran.
+    step: Option<String>,
 }
 
 impl Panic {
@@ -24,6 +27,14 @@ impl Panic {
         match &self.place {
             Some(place) => format!("{} ({place})", self.text),
             None => self.text.clone(),
+        }
+    }
+
+    /// The same behind the step that ran, if it was in one.
+    fn told_with_step(&self) -> String {
+        match &self.step {
+            Some(step) => format!("in {step}: {}", self.told()),
+            None => self.told(),
         }
     }
 }
@@ -47,7 +58,8 @@ pub(crate) fn install() {
         } else if name.starts_with(CAUGHT) {
             let place = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
             tracing::debug!(text, place, "a worker panicked");
-            panicked(Panic { text: text.to_owned(), place });
+            // Here the stack is as it was; where it is caught the worker is out of the step.
+            panicked(Panic { text: text.to_owned(), place, step: whereabouts::here() });
         } else {
             before(panic);
         }
@@ -66,7 +78,7 @@ fn panicked(panic: Panic) {
     });
     let last_word = LAST_WORD.with_borrow(Clone::clone);
     if let (Some(first), Some(last_word)) = (first, last_word) {
-        last_word(&first.told());
+        last_word(&first.told_with_step());
         loop {
             std::thread::park();
         }
@@ -80,9 +92,18 @@ pub(crate) fn on_last_word(tell: impl Fn(&str) + 'static) {
 
 /// What a panic said that this thread caught, and where it was: "index out of bounds: .. (visits.rs:12)".
 pub(crate) fn told(panic: &(dyn Any + Send)) -> String {
-    let text = text(panic);
-    let place = UNWINDING.take().and_then(|panic| panic.place);
-    Panic { text, place }.told()
+    caught(panic).told()
+}
+
+/// As [`told`], behind the step of the dataflow that ran: "in reduce (visits.rs:10): index out of bounds: .. (visits.rs:12)".
+pub(crate) fn told_with_step(panic: &(dyn Any + Send)) -> String {
+    caught(panic).told_with_step()
+}
+
+fn caught(panic: &(dyn Any + Send)) -> Panic {
+    let unwinding = UNWINDING.take();
+    let (place, step) = unwinding.map_or((None, None), |panic| (panic.place, panic.step));
+    Panic { text: text(panic), place, step }
 }
 
 /// What a panic said.
@@ -111,7 +132,10 @@ mod tests {
         std::thread::spawn(move || {
             let more = said.clone();
             on_last_word(move |text| said.send(text.to_owned()).unwrap());
-            let panic = |text: &str| Panic { text: text.to_owned(), place: Some("a.rs:1".into()) };
+            let panic = |text: &str| {
+                let step = Some("map (a.rs:0)".to_owned());
+                Panic { text: text.to_owned(), place: Some("a.rs:1".into()), step }
+            };
             // One that is caught and told is over.
             panicked(panic("caught"));
             assert_eq!(told(&"caught"), "caught (a.rs:1)");
@@ -119,14 +143,15 @@ mod tests {
             panicked(panic("second"));
             more.send("it went on".to_owned()).unwrap();
         });
-        assert_eq!(heard.recv().unwrap(), "first (a.rs:1)");
+        assert_eq!(heard.recv().unwrap(), "in map (a.rs:0): first (a.rs:1)");
         assert_eq!(heard.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
     }
 
     #[test]
     fn the_exchange_is_known_by_the_place_of_the_panic() {
         let of = |text: &str, place: &str| {
-            Panic { text: text.to_owned(), place: Some(place.to_owned()) }.told()
+            let (place, step) = (Some(place.to_owned()), Some("map (a.rs:0)".to_owned()));
+            Panic { text: text.to_owned(), place, step }.told_with_step()
         };
         let place =
             "/registry/timely_communication-0.32.0/src/allocator/zero_copy/bytes_exchange.rs:82";

@@ -3,6 +3,7 @@
 
 use super::peers::Report;
 use super::setup::Setup;
+use super::whereabouts::Whereabouts;
 use crate::ids::Tick;
 use crate::telemetry::status::SlowWorker;
 use crate::time::clock;
@@ -26,12 +27,17 @@ struct Round {
     /// Milliseconds since `begun`; the greatest number before the first time: a restore takes as long as it takes.
     at: AtomicU64,
     tick: AtomicU64,
+    whereabouts: Arc<Whereabouts>,
 }
 
 impl Rounds {
     /// None of them has come round yet.
     pub(crate) fn new(workers: usize) -> Rounds {
-        let none = || Round { at: AtomicU64::new(u64::MAX), tick: AtomicU64::new(0) };
+        let none = || Round {
+            at: AtomicU64::new(u64::MAX),
+            tick: AtomicU64::new(0),
+            whereabouts: Arc::default(),
+        };
         let workers = std::iter::repeat_with(none).take(workers).collect();
         Rounds { begun: clock::instant(), workers }
     }
@@ -46,6 +52,11 @@ impl Rounds {
     /// The tick that worker `local` is busy with.
     pub(crate) fn tick(&self, local: usize) -> Tick {
         self.workers[local].tick.load(Ordering::Relaxed)
+    }
+
+    /// Which step worker `local` runs.
+    pub(crate) fn whereabouts(&self, local: usize) -> Arc<Whereabouts> {
+        Arc::clone(&self.workers[local].whereabouts)
     }
 
     /// Those that have not for long, by their number in this process.
@@ -109,10 +120,10 @@ pub(crate) fn watch(setup: &Arc<Setup>) {
             let (first, process) = (setup.size.process * setup.size.workers, setup.size.process);
             let slow =
                 setup.rounds.slow(clock::instant()).into_iter().map(|(local, tick, since)| {
-                    let seconds = since.as_secs();
-                    let worker =
-                        SlowWorker { worker: first + local, tick, seconds, waits_for_store: waits };
-                    (local, worker, since)
+                    let (worker, seconds) = (first + local, since.as_secs());
+                    let step = setup.rounds.whereabouts(local).step();
+                    let slow = SlowWorker { worker, tick, step, seconds, waits_for_store: waits };
+                    (local, slow, since)
                 });
             let slow: Vec<_> = slow.collect();
             for line in lines(&mut told, &slow) {

@@ -95,6 +95,7 @@ impl Running {
             watermarks: Default::default(),
             changes: RefCell::default(),
             failure: setup.failure.clone(),
+            whereabouts: setup.rounds.whereabouts(setup.size.local(index)),
             sources: RefCell::default(),
             migrations: Default::default(),
             restores: RefCell::default(),

@@ -203,6 +203,7 @@ pub(crate) fn keyed<'s, L: Logic>(
     let what = What::new(&plan.operator, plan.place).named(&plan.uid).holds(1);
     let kept: Kept<'s, L::Key, L::State> = restore::keep(flow, plan);
     let context = Rc::clone(&flow.context);
+    let mark = flow.mark(&what);
     let name = format!("Keyed({})", kept.uid);
     let mut builder = OperatorBuilder::new(name, flow.scope);
     let mut data = builder.new_input(input, Exchange::new(|x: &(L::Key, Rec<L::In>)| place(&x.0)));
@@ -218,6 +219,7 @@ pub(crate) fn keyed<'s, L: Logic>(
         let mut slots = Slots::new(logic);
         let mut stash: BTreeMap<Tick, Vec<(L::Key, Rec<L::In>)>> = BTreeMap::new();
         move |frontiers| {
+            let _inside = mark.enter();
             restored.for_each(|_, rows| {
                 for (key, state) in rows.drain(..) {
                     slots.put(key, state);

@@ -296,6 +296,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
     let what = What::new(&plan.operator, plan.place).named(&plan.uid).holds(1);
     let kept: Kept<'s, (i64, K), A::State> = restore::keep(flow, plan);
     let context = Rc::clone(&flow.context);
+    let mark = flow.mark(&what);
     let mut builder = OperatorBuilder::new(format!("Window({})", kept.uid), flow.scope);
     let mut data = builder.new_input(input, Exchange::new(|x: &(K, Rec<D>)| place(&x.0)));
     let by_key = Exchange::new(|x: &((i64, K), A::State)| place(&x.0.1));
@@ -317,6 +318,7 @@ pub(crate) fn windowed<'s, K: Row, D: Row, A: Aggregate<D>>(
         let mut panes = Panes::new(shape, aggregate);
         let mut stash: BTreeMap<Tick, Vec<(K, Rec<D>)>> = BTreeMap::new();
         move |frontiers| {
+            let _inside = mark.enter();
             restored.for_each(|_, rows| {
                 for ((start, key), state) in rows.drain(..) {
                     panes.pane(start).put(key, state);

@@ -59,6 +59,9 @@ pub struct SlowWorker {
     pub worker: usize,
     /// The tick that is not done on it.
     pub tick: Tick,
+    /// The step whose code runs, as `explain` names it; `None` outside the code of all steps, as in differential's own operators.
+    #[serde(default)]
+    pub step: Option<String>,
     /// For how long.
     pub seconds: u64,
     /// Whether the store takes no more changes at present, which holds workers up; else it is in the user's code.
@@ -67,11 +70,11 @@ pub struct SlowWorker {
 
 impl std::fmt::Display for SlowWorker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let SlowWorker { worker, tick, seconds, waits_for_store } = self;
-        let why = if *waits_for_store {
-            "the store takes no more changes of state"
-        } else {
-            "a step of the dataflow does not end"
+        let SlowWorker { worker, tick, step, seconds, waits_for_store } = self;
+        let why = match (waits_for_store, step) {
+            (true, _) => "the store takes no more changes of state".to_owned(),
+            (false, Some(step)) => format!("the step {step} does not end"),
+            (false, None) => "a step of the dataflow does not end".to_owned(),
         };
         write!(
             f,

@@ -10,6 +10,7 @@ use super::super::shared::Shared;
 use super::super::skip::Place;
 use super::super::slow::{self, Rounds};
 use super::super::upgrade::{self, Begins};
+use super::super::whereabouts;
 use super::super::writers::{self, SinkHand, SinkThread, reached};
 use super::super::{discovery, memory, panics, worker};
 use super::exchange::Exchange;
@@ -430,6 +431,7 @@ fn workers(setup: &Arc<Setup>, sockets: Vec<Option<Socket>>) -> Result<WorkerGua
         };
         let inbox = setup.observer.shared().router().attach(worker.index(), waker);
         let (index, failing) = (worker.index(), Arc::clone(&setup));
+        whereabouts::is_here(setup.rounds.whereabouts(size.local(index)));
         panics::on_last_word(move |text| {
             panicked(&failing, index, several, text);
             failing.stuck.store(true, Ordering::Release);
@@ -438,7 +440,7 @@ fn workers(setup: &Arc<Setup>, sockets: Vec<Option<Socket>>) -> Result<WorkerGua
             worker::run(worker, &setup, inbox);
         }));
         if let Err(panic) = caught {
-            panicked(&setup, index, several, &panics::told(panic.as_ref()));
+            panicked(&setup, index, several, &panics::told_with_step(panic.as_ref()));
             // What the panic left behind must not be stepped again.
             for dataflow in worker.installed_dataflows() {
                 worker.drop_dataflow(dataflow);

@@ -1,7 +1,8 @@
 use super::*;
 
 fn slow(worker: usize, seconds: u64) -> (usize, SlowWorker, Duration) {
-    let slow = SlowWorker { worker: worker + 4, tick: 7, seconds, waits_for_store: false };
+    let (worker_of_all, step) = (worker + 4, None);
+    let slow = SlowWorker { worker: worker_of_all, tick: 7, step, seconds, waits_for_store: false };
     (worker, slow, Duration::from_secs(seconds))
 }
 

@@ -58,9 +58,12 @@ fn a_slow_tick_is_named_and_ends_nothing() {
     assert!(tick > before["tick"].as_u64().unwrap(), "{slow} after {before}");
     let holding = slow["holding"].as_str().unwrap();
     assert!(holding.contains(&format!("worker 1 has been in tick {tick} for ")), "{holding}");
+    let step = "map (dataflows/examples/troubled.rs:";
+    assert!(slow["slow"][0]["step"].as_str().unwrap().starts_with(step), "{slow}");
     let told = "process 1: ";
-    let line = cluster.wait_for("a step of the dataflow does not end", LONG).unwrap();
+    let line = cluster.wait_for(" does not end; the job waits for it", LONG).unwrap();
     assert!(line.starts_with(told) && line.contains(&format!("in tick {tick} ")), "{line}");
+    assert!(line.contains(&format!("the step {step}")), "{line}");
     taken(root, 4);
     cluster.wait_for("worker 1 has come round again", LONG).unwrap();
     until("nobody is slow", || {
@@ -124,6 +127,7 @@ fn the_third_death_at_one_place_leaves_the_job_failed_with_its_status_up() {
     let error = job["error"].as_str().unwrap();
     for part in [
         "3 generations, the last one 3, ended at tick ",
+        "in aggregate (sum) \"sums\" (dataflows/examples/troubled.rs:",
         "order 5 can not be added",
         "troubled.rs:",
         "tidemark retry",
