@@ -100,6 +100,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         at: Address,
     },
+    /// Run a tick of a job again beside it, writing nothing; if it panics, find the record that makes it
+    Replay {
+        /// Its name, as `list` shows it
+        dataflow: String,
+        /// The tick; the one at which the job panicked last if absent
+        #[arg(long, value_name = "TICK")]
+        tick: Option<u64>,
+        #[command(flatten)]
+        config: ConfigArguments,
+    },
     /// Show a dataflow's graph, what it keeps and where rows are exchanged
     Explain {
         /// Its name, as `list` shows it

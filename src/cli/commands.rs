@@ -87,6 +87,21 @@ fn command(
             fleet::supervise(&fleet::Fleet::new(&cluster, &resolved, log)?)?;
             Ok(String::new())
         }
+        Command::Replay { dataflow, tick, config } => {
+            let resolved = resolved(runner, &dataflow, &config, &Once::default(), outside)?;
+            let log = arguments.log.or_else(|| outside.environment.get("RUST_LOG").cloned());
+            logging::start(Some(log.as_deref().filter(|f| !f.is_empty()).unwrap_or("error")))?;
+            let (text, through) = runner.replay(&dataflow, &resolved.settings(), tick)?;
+            let whole = json!({ "replay": text.trim_end(), "through": through });
+            let text = if json { format!("{whole}\n") } else { text };
+            if through {
+                return Ok(text);
+            }
+            let _ = outside.out.write_all(text.as_bytes());
+            let tick = tick.map_or_else(String::new, |tick| format!(" {tick}"));
+            let message = format!("the replayed tick{tick} does not get through");
+            Err(Refusal { exit: Exit::Input, code: "input".to_owned(), message })
+        }
         Command::Explain { dataflow, config } => {
             let layered = layered(runner, &dataflow, &config, &Once::default(), outside)?
                 .without_connections();

@@ -14,7 +14,7 @@ pub enum Exit {
     Usage = 2,
     /// A newer generation leads the job; do not start again beside it.
     Fenced = 3,
-    /// An input record stopped the job; fix the input, or choose `on_error`.
+    /// An input record stopped the job, or a replayed tick does not get through; fix the input, or choose `on_error`.
     Input = 4,
     /// Stored bytes, a source or a result is not what it was; a person must look.
     Changed = 5,
@@ -30,7 +30,7 @@ Exit codes:
   1  failed; starting again may help
   2  command line, configuration or request is wrong
   3  fenced: a newer generation leads the job
-  4  an input record stopped the job
+  4  an input record stopped the job, or a replayed tick does not get through
   5  stored bytes, a source or a result is not what it was: a person must look
   6  no job answers, or it is not ready yet";
 }

@@ -20,6 +20,7 @@ pub(crate) use fleet::SUPERVISOR_VARIABLE;
 
 use crate::config::{Layered, Settings};
 use crate::error::Result;
+use crate::ids::Tick;
 use commands::Outside;
 use std::ffi::OsString;
 use std::io;
@@ -44,6 +45,14 @@ pub trait Runner {
     /// # Errors
     /// Why it failed; the kind decides the exit code.
     fn run(&self, name: &str, settings: Settings) -> Result<()>;
+
+    /// Runs a tick of the job again beside it, the one at which it panicked last if none is named: what there is to tell, and whether the
+    /// tick gets through.
+    ///
+    /// # Errors
+    /// Why it could not be run.
+    fn replay(&self, name: &str, settings: &Settings, tick: Option<Tick>)
+    -> Result<(String, bool)>;
 
     /// The graph of the dataflow, its kept tables with what bounds each, exchange edges and copies, as text; and the
     /// graph's steps for programs.

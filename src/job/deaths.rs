@@ -34,7 +34,8 @@ impl std::fmt::Display for Death {
             "{DEATHS} generations, the last one {generation}, ended at tick {tick} with the same panic: {told}. No dataflow runs now, and nothing is \
              lost. Mend the program and start it: another build is tried at once; if all that the job has shown would be the same with it, start it \
              with -D job.program= and the program that this status names, since there is no clean end to go on from. Or leave out the record that \
-             it can't get through: `tidemark skip SOURCE PARTITION OFFSET`. Or `tidemark retry` tries as it is"
+             it can't get through, which `tidemark replay DATAFLOW --tick {tick}` finds: `tidemark skip SOURCE PARTITION OFFSET`. Or `tidemark \
+             retry` tries as it is"
         )
     }
 }
@@ -97,6 +98,19 @@ fn same(last: &[Death], build: &str) -> Option<Death> {
     let newest = last.first().filter(|death| death.build == build)?;
     let one = |death: &Death| (&death.build, &death.told) == (&newest.build, &newest.told);
     last.iter().all(one).then(|| newest.clone())
+}
+
+/// The newest of all notes.
+///
+/// # Errors
+/// As [`repeated`].
+pub(crate) fn newest(store: &Store) -> Result<Option<Death>> {
+    let names = names(store)?;
+    let Some(name) = names.last() else { return Ok(None) };
+    let Some(bytes) = store.get(name)? else { return Ok(None) };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|e| Error::corrupt(format!("{name} in {} can't be read: {e}", store.url())))
 }
 
 /// Forgets all of them.

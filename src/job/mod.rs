@@ -1,5 +1,6 @@
 //! A running job: who leads it, from where it goes on, what drives its workers. No operator and no connector is known here.
 
+pub(crate) mod bisect;
 mod built;
 pub mod claim;
 pub(crate) mod coordinator;
@@ -18,6 +19,7 @@ pub(crate) mod panics;
 pub(crate) mod patience;
 pub(crate) mod peers;
 pub(crate) mod ports;
+pub(crate) mod replay;
 pub mod setup;
 pub mod shared;
 pub mod skip;

@@ -160,13 +160,14 @@ impl Connectors for Configured {
     }
 }
 
-/// The tick log on a topic.
+/// The tick log on a topic, which is made if it is missing where `make` says so.
 pub(super) fn kafka_log(
+    make: bool,
     connection: Connection,
     topic: &str,
     replication: u16,
 ) -> Result<Box<dyn Log>> {
     let mut settings = log::kafka::Settings::new(topic, connection);
-    settings.replication = replication;
+    (settings.make, settings.replication) = (make, replication);
     Ok(Box::new(log::kafka::KafkaLog::open(settings)?))
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod connectors;
 mod explain;
 mod program;
+mod replay;
 mod run;
 mod store;
 

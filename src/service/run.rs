@@ -1,7 +1,7 @@
 //! `main`, and a job from configuration to end.
 
 use super::connectors::{Configured, kafka_log};
-use super::{cluster, explain, program, store};
+use super::{cluster, explain, program, replay, store};
 use crate::cli::progress::{Facts, Progress};
 use crate::cli::signals::{self, Urgency};
 use crate::cli::{Runner, SUPERVISOR_VARIABLE, run_cli};
@@ -12,6 +12,7 @@ use crate::flow::{Build, OnError, Plan, SinkOptions, SourceOptions};
 use crate::formats::Limits;
 use crate::hash::Map;
 use crate::http::{self, HttpSettings};
+use crate::ids::Tick;
 use crate::job::deaths;
 use crate::job::engine::member::{self, Outsides};
 use crate::job::engine::{self, Connectors, Options, Parts, Running};
@@ -107,6 +108,15 @@ impl Runner for Program {
         run(self.build(name)?, name, settings)
     }
 
+    fn replay(
+        &self,
+        name: &str,
+        settings: &Settings,
+        tick: Option<Tick>,
+    ) -> Result<(String, bool)> {
+        replay::replay(self.build(name)?, name, settings, tick)
+    }
+
     fn explain(&self, name: &str, settings: &Settings) -> Result<(String, serde_json::Value)> {
         let plan =
             engine::plan(self.build(name)?, source_options(settings)?, sink_options(settings))?;
@@ -118,7 +128,7 @@ fn every_letter_box() -> Map<String, SourceOptions> {
     Map::default()
 }
 
-fn source_options(settings: &Settings) -> Result<Map<String, SourceOptions>> {
+pub(super) fn source_options(settings: &Settings) -> Result<Map<String, SourceOptions>> {
     let mut options = Map::default();
     for (name, source) in &settings.sources {
         let format = match &source.connector {
@@ -160,7 +170,7 @@ fn source_options(settings: &Settings) -> Result<Map<String, SourceOptions>> {
     Ok(options)
 }
 
-fn sink_options(settings: &Settings) -> Map<String, SinkOptions> {
+pub(super) fn sink_options(settings: &Settings) -> Map<String, SinkOptions> {
     let options = |sink: &connectors::Sink| SinkOptions {
         on_change: match sink.on_change {
             connectors::OnChange::Refuse => OnChange::Refuse,
@@ -173,7 +183,7 @@ fn sink_options(settings: &Settings) -> Map<String, SinkOptions> {
     settings.sinks.iter().map(|(name, sink)| (name.clone(), options(sink))).collect()
 }
 
-fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
+pub(super) fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
     let build = program::fingerprint(name)?;
     let program = settings.job.program.clone().unwrap_or_else(|| build.clone());
     check_sinks(plan, settings)?;
@@ -214,6 +224,7 @@ fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Options> {
         drop_state: settings.job.drop_state.clone(),
         memory_budget: settings.memory.budget,
         feed_bytes_max: settings.limits.follow_feed_bytes_max,
+        leave_out: Vec::new(),
         traces: None,
     })
 }
@@ -259,13 +270,13 @@ fn open_log(settings: &Settings, store: &Store, outsides: &Configured) -> Result
         }
         config::Log::Kafka { connection, topic, replication } => {
             let connection = outsides.connection(connection)?;
-            kafka_log(connection, topic, *replication)
+            kafka_log(true, connection, topic, *replication)
         }
         config::Log::Store => Ok(Box::new(StoreLog::open(store.clone())?)),
     }
 }
 
-fn local(state: &str) -> &str {
+pub(super) fn local(state: &str) -> &str {
     state.strip_prefix("file://").unwrap_or(state)
 }
 
@@ -317,7 +328,7 @@ fn run(build: Build, name: &str, settings: Settings) -> Result<()> {
     }
 }
 
-fn open_store(settings: &Settings) -> Result<Store> {
+pub(super) fn open_store(settings: &Settings) -> Result<Store> {
     let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     persist("opening the state store", START_TIME_MAX, || store::open(settings, &environment))
 }

@@ -147,6 +147,17 @@ impl Engine {
         Engine::start(&Launch::default(), &arguments, 0)
     }
 
+    /// Starts another command that takes what `run` takes for the dataflow of `launch`, with more arguments.
+    ///
+    /// # Errors
+    /// As [`Engine::launch`].
+    pub fn beside(launch: &Launch, command: &str, more: &[&str]) -> Result<Engine> {
+        let mut arguments = launch.arguments(0);
+        arguments[0] = command.to_owned();
+        arguments.extend(more.iter().map(|&a| a.to_owned()));
+        Engine::start(launch, &arguments, 0)
+    }
+
     /// Runs the processes of `launch` under `tidemark cluster`.
     ///
     /// # Errors

@@ -31,6 +31,10 @@ impl Runner for Fake {
         self.fails.map_or(Ok(()), |kind| Err(Error::new(kind, "it broke")))
     }
 
+    fn replay(&self, name: &str, _: &Settings, tick: Option<u64>) -> Result<(String, bool)> {
+        Ok((format!("{name} at {tick:?}\n"), tick != Some(7)))
+    }
+
     fn explain(&self, name: &str, settings: &Settings) -> Result<(String, serde_json::Value)> {
         let steps = serde_json::json!([{ "step": 1 }]);
         Ok((format!("{name} on {} workers\n\n", settings.workers), steps))
@@ -202,6 +206,16 @@ fn config_check_shows_values_with_origins_and_warns() {
         tidemark(&Fake::default(), &[], &["config", "check", "visits", "--http", "0.0.0.0:80"]);
     assert!(open.err.starts_with("warning: http.addr = 0.0.0.0:80 is reachable"), "{}", open.err);
     assert_eq!(open.exit, Exit::Done);
+}
+
+#[test]
+fn a_replay_tells_what_it_saw_and_ends_by_whether_the_tick_gets_through() {
+    let seen = tidemark(&Fake::default(), &[], &["replay", "visits"]);
+    assert_eq!((seen.exit, seen.out.as_str()), (Exit::Done, "visits at None\n"));
+    let seen = tidemark(&Fake::default(), &[], &["replay", "visits", "--tick", "7"]);
+    assert_eq!((seen.exit, seen.out.as_str()), (Exit::Input, "visits at Some(7)\n"));
+    let seen = tidemark(&Fake::default(), &[], &["replay", "visits", "--tick", "7", "--json"]);
+    assert_eq!(seen.out, "{\"replay\":\"visits at Some(7)\",\"through\":false}\n");
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub struct FileLog {
     /// Whether everything up to the end was read, so that `next` is the end.
     at_end: bool,
     broken: Option<String>,
-    _lock: File,
+    /// Held by who may write.
+    lock: Option<File>,
 }
 
 impl FileLog {
@@ -76,7 +77,33 @@ impl FileLog {
             next: HEADER_LEN,
             at_end: false,
             broken: None,
-            _lock: lock,
+            lock: Some(lock),
+        })
+    }
+
+    /// Opens the log at `path` to read what is there, beside whoever holds it. Nothing is made, locked or cut: a record that is not written
+    /// to its end, since it is being written or was torn by a crash, ends what is read.
+    ///
+    /// # Errors
+    /// `Config` if there is no log or it can't be read, `Corrupt` if the header is damaged.
+    pub fn read_only(path: impl Into<PathBuf>) -> Result<FileLog> {
+        let path = path.into();
+        let unusable = |e: std::io::Error| {
+            Error::config(format!("tick log file {}: can't be read: {e}", path.display()))
+        };
+        let mut file = File::open(&path).map_err(unusable)?;
+        let mut head = Vec::new();
+        (&mut file).take(HEADER_LEN).read_to_end(&mut head).map_err(unusable)?;
+        let header = Header::decode(&head)
+            .map_err(|e| e.at(format_args!("tick log file {}", path.display())))?;
+        Ok(FileLog {
+            path,
+            file,
+            header,
+            next: HEADER_LEN,
+            at_end: false,
+            broken: None,
+            lock: None,
         })
     }
 
@@ -114,6 +141,10 @@ impl FileLog {
     }
 
     fn check_whole(&self) -> Result<()> {
+        if self.lock.is_none() {
+            let text = format!("{}: it was opened to be read only", self.describe());
+            return Err(Error::internal(text));
+        }
         if self.broken.is_some() { Err(self.undecided()) } else { Ok(()) }
     }
 
@@ -146,6 +177,11 @@ impl FileLog {
         self.file.read_exact_at(&mut rest, self.next).map_err(self.io("reading"))?;
         match frame::judge_tail(&rest) {
             Tail::Corrupt(what) => Err(self.damaged(self.next, &what)),
+            // What is read ends before it.
+            Tail::Torn if self.lock.is_none() => {
+                self.at_end = true;
+                Ok(())
+            }
             Tail::Torn => {
                 tracing::warn!(
                     "{}: byte {}: the last {left} bytes are a record that was not written to its end and never acknowledged; cut off",

@@ -29,8 +29,10 @@ const POLL: Duration = Duration::from_millis(100);
 /// Where the log is, and how safe it must be.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The topic; made if it is missing.
+    /// The topic.
     pub topic: String,
+    /// Whether it is made if it is missing.
+    pub make: bool,
     /// The brokers.
     pub connection: Connection,
     /// Replicas that the topic must have, and is made with. With 1 the log is lost with one disk: a warning at each start.
@@ -43,7 +45,7 @@ pub struct Settings {
 impl Settings {
     /// A log on `topic` with 3 replicas and 30 s of patience.
     pub fn new(topic: impl Into<String>, connection: Connection) -> Settings {
-        Settings { topic: topic.into(), connection, replication: 3, timeout_ms: 30_000 }
+        Settings { topic: topic.into(), make: true, connection, replication: 3, timeout_ms: 30_000 }
     }
 
     fn timeout(&self) -> Duration {

@@ -93,6 +93,18 @@ impl StoreLog {
         Ok(log)
     }
 
+    /// Opens the log in `store` to read it; none is made.
+    ///
+    /// # Errors
+    /// `Config` if there is none, else as [`StoreLog::open`].
+    pub fn existing(store: Store) -> Result<StoreLog> {
+        if store.size(&name(IDENTITY))?.is_none() {
+            let text = format!("there is no tick log in the store {}", store.url());
+            return Err(Error::config(text));
+        }
+        StoreLog::open(store)
+    }
+
     fn identity(&self) -> Result<Nonce> {
         let name = name(IDENTITY);
         if let Some(bytes) = self.store.get(&name)? {

@@ -12,6 +12,7 @@ mod memory;
 mod messages;
 mod own_crate;
 mod rejected;
+mod replay;
 mod stored;
 mod ticklog;
 mod troubled;

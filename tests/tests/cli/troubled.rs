@@ -7,7 +7,7 @@ use std::path::Path;
 use tidemark_tests::engine::{Engine, Launch, example};
 use tidemark_tests::process::Signal;
 
-fn troubled(root: &Path, workers: usize) -> Launch {
+pub(crate) fn troubled(root: &Path, workers: usize) -> Launch {
     let launch = Launch::new("troubled", workers, &root.join("state"))
         .set("source.orders.path", root.join("in").display())
         .set("source.orders.follow", true)
@@ -16,7 +16,7 @@ fn troubled(root: &Path, workers: usize) -> Launch {
 }
 
 /// Appends orders to a file of the input, each with what it has beside its number.
-fn order(root: &Path, file: &str, orders: &[(u64, &str)]) {
+pub(crate) fn order(root: &Path, file: &str, orders: &[(u64, &str)]) {
     fs::create_dir_all(root.join("in")).unwrap();
     let path = root.join("in").join(file);
     let mut text = fs::read_to_string(&path).unwrap_or_default();
@@ -26,7 +26,7 @@ fn order(root: &Path, file: &str, orders: &[(u64, &str)]) {
     fs::write(path, text).unwrap();
 }
 
-fn taken(root: &Path, count: usize) {
+pub(crate) fn taken(root: &Path, count: usize) {
     until("the rows", || {
         let found = written(&root.join("out")).len();
         if found == count { Ok(()) } else { Err(format!("{found} of {count} rows")) }

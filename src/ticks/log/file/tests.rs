@@ -104,6 +104,33 @@ fn a_torn_tail_is_cut_at_any_byte() {
     }
 }
 
+/// What is read beside a holder is what is whole; no byte of the file changes, nothing is made beside it, nothing can be written.
+#[test]
+fn a_log_is_read_beside_its_holder_without_a_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = [open(1), tick(1, 1), tick(1, 2)];
+    let (bytes, ends) = written(&dir, &log);
+    let held = open_log(&dir);
+    let beside = || {
+        let names = fs::read_dir(at(&dir).parent().unwrap()).unwrap();
+        names.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let names = beside();
+    for len in ends[0]..=bytes.len() {
+        fs::write(at(&dir), &bytes[..len]).unwrap();
+        let whole = ends.iter().filter(|end| **end <= len).count();
+        let mut read = FileLog::read_only(at(&dir)).unwrap();
+        assert_eq!(records(&mut read).unwrap(), log[..whole], "{len} bytes");
+        assert_eq!(read.append(&[open(2)]).unwrap_err().kind(), Kind::Internal);
+        assert_eq!(fs::read(at(&dir)).unwrap(), bytes[..len]);
+    }
+    assert_eq!(beside(), names);
+    drop(held);
+    let none = dir.path().join("nowhere/tick.log");
+    assert_eq!(FileLog::read_only(&none).unwrap_err().kind(), Kind::Config);
+    assert!(!none.parent().unwrap().exists());
+}
+
 /// Damage of any byte is refused with file and byte, and nothing before it is given wrong.
 #[test]
 fn any_flipped_byte_is_refused_by_name() {

@@ -37,6 +37,9 @@ pub(super) fn prepare(settings: &Settings, consumer: &BaseConsumer<Context>) -> 
     }
     let shape = match look(settings, consumer)? {
         Some(shape) => shape,
+        None if !settings.make => {
+            return Err(Error::config(format!("{}: there is no such topic", settings.place())));
+        }
         None => {
             create(settings)?;
             appeared(settings, consumer)?
