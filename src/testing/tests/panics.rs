@@ -3,7 +3,9 @@
 use crate::error::Kind;
 use crate::flow::endpoint::kafka;
 use crate::flow::{Flow, OnError, SourceOptions};
+use crate::job::panics;
 use crate::testing::Job;
+use differential_dataflow::operators::Iterate;
 
 fn picky(flow: &Flow<'_>) {
     let numbers = flow.source("numbers", kafka::topic("numbers").json::<i64>());
@@ -61,5 +63,33 @@ fn dead_letters_have_the_record_and_the_reason() {
     assert_eq!(letters.len(), 1, "{letters:?}");
     for part in ["\"reason\":\"panicked\"", "minus three is not for me", "\"excerpt\":\"3\""] {
         assert!(letters[0].contains(part), "no {part:?} in {letters:?}");
+    }
+}
+
+/// Operators of differential, in a loop of theirs too, have no mark of ours: the id that timely keeps leads to the step behind them.
+fn looping(flow: &Flow<'_>) {
+    let numbers = flow.source("numbers", kafka::topic("numbers").json::<i64>());
+    let kept = numbers.keep("kept");
+    let halved = kept.collection().iterate(|_, inner| {
+        let half = |n: i64| {
+            assert!(n != 3, "three can not be halved");
+            n / 2
+        };
+        inner.clone().concat(inner.map(half)).distinct()
+    });
+    let halved = flow.table(halved);
+    flow.serve("halved", &halved.filter(|n| *n != 0));
+}
+
+#[test]
+fn a_panic_in_a_loop_of_differential_names_the_step_behind_it() {
+    panics::install();
+    for workers in [1, 2] {
+        let mut job = Job::new(looping).workers(workers);
+        job.push("numbers", [8]).tick();
+        let told = job.push("numbers", [6]).failing_tick().to_string();
+        for part in ["in collection (src/testing/tests/panics.rs:", "three can not be halved"] {
+            assert!(told.contains(part), "no {part:?} in {told}");
+        }
     }
 }
