@@ -18,7 +18,7 @@ const DEATHS: usize = 3;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Death {
     pub(crate) generation: Generation,
-    /// The first tick that was not done on the worker that panicked.
+    /// The first tick that was not done on the worker that panicked, the last time that it panicked so far on.
     pub(crate) tick: Tick,
     /// The fingerprint of the program's file, whatever it is called in the log: a mended one is another.
     pub(crate) build: String,
@@ -51,6 +51,11 @@ impl Deaths {
     /// Notes the end. What can't be noted is logged.
     pub(crate) fn note(&self, tick: Tick, told: &str) {
         let (generation, build) = (self.generation, self.build.clone());
+        // One that reads ticks again may be at several of them at once, and meets the panic before it is through the first.
+        let tick = match newest(&self.store) {
+            Ok(Some(last)) if (&last.build, &*last.told) == (&build, told) => last.tick.max(tick),
+            _ => tick,
+        };
         let death = Death { generation, tick, build, told: told.to_owned() };
         let written = serde_json::to_vec(&death)
             .map_err(|e| Error::internal(e.to_string()))

@@ -21,7 +21,7 @@ use super::setup::{Pacing, Size};
 use super::shared::{Done, Shared};
 use super::skip::Wish;
 use super::traces::TraceMeter;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::flow::context::Context;
 use crate::flow::{Build, Flow, Plan, SinkOptions, SinkPlan, SourceOptions, SourcePlan};
 use crate::hash::Map;
@@ -247,7 +247,11 @@ fn lead(
     );
     if let Some(wish) = skip {
         let outcome = claimed.leave_out(&wish, plan);
-        wish.answer(outcome.clone().map(|tick| Done { tick, manifest: None }));
+        let refused = |error: Error| match error.kind() {
+            Kind::Retry => Error::config(error.message()),
+            _ => error,
+        };
+        wish.answer(outcome.clone().map(|tick| Done { tick, manifest: None }).map_err(refused));
         outcome?;
     }
     let restored = restored::restore(&claimed, &store, plan, &options, peers.as_ref())?;

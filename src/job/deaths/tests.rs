@@ -11,8 +11,12 @@ fn lead(store: &Store) -> Generation {
 }
 
 fn die(store: &Store, build: &str, told: &str) {
+    die_at(9, store, build, told);
+}
+
+fn die_at(tick: Tick, store: &Store, build: &str, told: &str) {
     let deaths = Deaths { store: store.clone(), generation: lead(store), build: build.into() };
-    deaths.note(9, told);
+    deaths.note(tick, told);
 }
 
 #[test]
@@ -44,4 +48,18 @@ fn another_panic_or_another_end_between_them_begins_anew() {
     lead(&store);
     die(&store, "one", "no sixes");
     assert_eq!(repeated(&store, "one").unwrap(), None);
+}
+
+#[test]
+fn a_replay_that_dies_before_it_is_through_the_first_tick_died_where_the_last_one_did() {
+    let store = Store::in_memory().unwrap();
+    let at = |store: &Store| newest(store).unwrap().unwrap().tick;
+    die_at(30, &store, "one", "no fives");
+    die_at(1, &store, "one", "no fives");
+    assert_eq!(at(&store), 30);
+    die_at(31, &store, "one", "no fives");
+    assert_eq!(at(&store), 31);
+    // Another panic is another matter.
+    die_at(2, &store, "one", "no sixes");
+    assert_eq!(at(&store), 2);
 }
