@@ -285,7 +285,15 @@ fn read_log(
     let mut log: Box<dyn Log> = match &settings.log {
         config::Log::File { path } => {
             let directory = path.clone().unwrap_or_else(|| local(&settings.state).to_owned());
-            Box::new(FileLog::read_only(Path::new(&directory).join("tick.log"))?)
+            let path = Path::new(&directory).join("tick.log");
+            if !path.exists() {
+                return Err(Error::config(format!(
+                    "there is no tick log at {}: is that the job's --state? A job of `tidemark cluster` has its log in the store unless it is told \
+                     otherwise: -D log.kind=store",
+                    path.display()
+                )));
+            }
+            Box::new(FileLog::read_only(path)?)
         }
         config::Log::Kafka { connection, topic, replication } => {
             kafka_log(false, outsides.connection(connection)?, topic, *replication)?

@@ -99,6 +99,10 @@ fn a_tick_that_is_fine_gets_through_and_one_that_is_not_there_is_refused() {
     let (code, out, err) = replay(&launch, &["--tick", "1000000"]);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
     assert!(err.contains("tick 1000000 is not in the tick log, which ends at tick "), "{err}");
+    let none = Launch { state: root.join("none"), ..launch.clone() };
+    let (code, _, err) = replay(&none, &["--tick", "1"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(!root.join("none").exists(), "nothing is made");
     let (code, _, err) = replay(&launch, &[]);
     assert_eq!(code, Some(2), "{err}");
     assert!(err.contains("no generation of this job has ended by a panic"), "{err}");
