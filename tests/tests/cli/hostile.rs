@@ -1,16 +1,18 @@
 //! Strangers at the cluster port of a job that runs, encrypted and not: each is refused, few lines are logged, the job goes on.
 
 use crate::{LONG, ask, until};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value as Json;
+use sha2::Sha256;
 use std::collections::VecDeque;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use tidemark_tests::broker::free_port;
 use tidemark_tests::certificates::encrypted;
 use tidemark_tests::engine::{Engine, Launch};
-use tidemark_tests::fleet::{SECRET_VARIABLE, member};
+use tidemark_tests::fleet::{SECRET, SECRET_VARIABLE, member};
 
 /// Connections that say nothing, or something wrong.
 const STRANGERS: usize = 10_000;
@@ -61,12 +63,62 @@ impl Job {
         (status.code(), stranger.stderr().tail(20))
     }
 
+    /// Claims to be what `claim` says with this secret, without encryption; code and reason of process 0's answer.
+    fn claims(&self, secret: &str, claim: &Claim) -> (u8, String) {
+        let mut stream = TcpStream::connect(&self.hosts[0]).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        let hello = greeting();
+        stream.write_all(&hello).unwrap();
+        let mut challenge = vec![0; hello.len()];
+        stream.read_exact(&mut challenge).unwrap();
+        let body = claim.encode();
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(&[b"tidemark.dialer\n", &hello[..], &challenge, &body].concat());
+        let proof: [u8; 32] = mac.finalize().into_bytes().into();
+        stream.write_all(&[&body[..], &proof].concat()).unwrap();
+        let mut head = [0; 3];
+        stream.read_exact(&mut head).unwrap();
+        let mut reason = vec![0; usize::from(u16::from_le_bytes([head[1], head[2]]))];
+        stream.read_exact(&mut reason).unwrap();
+        (head[0], String::from_utf8(reason).unwrap())
+    }
+
     /// How often the refusal of this kind was logged by process 0.
     fn lines(&self, kind: &str) -> usize {
         let lines = self.processes[0].stderr().since(0);
         let kind = format!("connections of the cluster are refused: {kind}");
         lines.iter().filter(|line| line.contains(&kind)).count()
     }
+}
+
+/// What a process says of itself (`doc/formats/cluster.md`): number 1, to number 0.
+struct Claim {
+    purpose: u8,
+    processes: u16,
+    generation: u64,
+    program: String,
+}
+
+impl Claim {
+    /// With its length.
+    fn encode(&self) -> Vec<u8> {
+        let mut body = vec![self.purpose];
+        for number in [1, 0, self.processes, 1] {
+            body.extend(number.to_le_bytes());
+        }
+        body.extend(self.generation.to_le_bytes());
+        body.extend(7_u64.to_le_bytes());
+        for name in ["hot-items", &self.program] {
+            body.push(u8::try_from(name.len()).unwrap());
+            body.extend(name.as_bytes());
+        }
+        [&u16::try_from(body.len()).unwrap().to_le_bytes()[..], &body].concat()
+    }
+}
+
+/// What a handshake begins with: magic, version and 32 bytes drawn at random.
+fn greeting() -> Vec<u8> {
+    [&b"TIDECLU\n\x01\0"[..], &[7; 32]].concat()
 }
 
 fn hot_items(root: &Path) -> Launch {
@@ -110,7 +162,7 @@ fn strangers_disturb_nobody(launch: Launch, other: &Launch) {
     }
     job.goes_on(&before);
 
-    let greeting = [&b"TIDECLU\n\x01\0"[..], &[7; 32]].concat();
+    let greeting = greeting();
     let session = [&[0x16, 3, 1, 1, 0][..], &[1, 0, 0, 252, 3, 3], &[7; 20]].concat();
     let mut open = VecDeque::new();
     for stranger in 0..STRANGERS {
@@ -160,6 +212,51 @@ fn strangers_at_an_encrypted_port_disturb_nobody() {
     let plain = hot_items(directory.path());
     let sealed = encrypted(&plain, directory.path()).unwrap();
     strangers_disturb_nobody(sealed, &plain);
+}
+
+/// Who knows the secret and comes from another generation, or again and again with something else that is wrong, is told why; the log
+/// says each once in a while.
+#[test]
+fn who_knows_the_secret_is_told_why_it_is_refused() {
+    const TIMES: usize = 100;
+    const CONTROL: u8 = 1;
+    const MESH: u8 = 3;
+    let directory = tempfile::tempdir().unwrap();
+    let job = Job::start(hot_items(directory.path()));
+    ask(&job.processes[0], "/api/v1/views/hot-items?after=3");
+    let before = job.status();
+    let program = before["program"].as_str().unwrap().to_owned();
+    let claim = |purpose, processes, generation, program: &str| Claim {
+        purpose,
+        processes,
+        generation,
+        program: program.to_owned(),
+    };
+    let table = [
+        ("another secret, long enough", claim(CONTROL, 2, 0, &program), 1, "", "another secret"),
+        (SECRET, claim(CONTROL, 2, 0, "b"), 3, "the caller \"b\"", "another program"),
+        (SECRET, claim(CONTROL, 3, 0, &program), 4, "the caller 3", "another number of processes"),
+        (
+            SECRET,
+            claim(CONTROL, 2, 0, &program),
+            7,
+            "is here already",
+            "the process is here already",
+        ),
+        (SECRET, claim(MESH, 2, 9, &program), 10, "this is generation 1", "another generation"),
+    ];
+    for _ in 0..TIMES {
+        for (secret, claim, code, told, _) in &table {
+            let (found, reason) = job.claims(secret, claim);
+            assert_eq!(found, *code, "{reason}");
+            assert!(reason.contains(told), "no {told:?} in {reason:?}");
+        }
+    }
+    for (.., kind) in table {
+        let lines = job.lines(kind);
+        assert!((1..TIMES / 3).contains(&lines), "{lines} lines of {kind:?}");
+    }
+    job.goes_on(&before);
 }
 
 /// Half of a configuration, or files that are none, are told before anything runs.
