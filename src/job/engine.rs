@@ -80,8 +80,6 @@ pub struct Options {
     pub memory_budget: Option<u64>,
     /// Bytes of a subscription that may wait on their way to process 0.
     pub feed_bytes_max: usize,
-    /// Records of which nothing goes into the dataflow, by source, partition and offset: where a tick is run again to find one.
-    pub leave_out: Vec<(String, String, u64)>,
     /// Counts the updates in all traces; for tests.
     pub traces: Option<TraceMeter>,
 }

@@ -7,8 +7,9 @@
 
 use super::deaths::{self, Death};
 use super::engine::{self, Connectors, OpenedSink, Options, Parts};
-use super::setup::{JobEvent, ManualTick, Pacing, Place, Size};
+use super::setup::{JobEvent, ManualTick, Pacing, Size};
 use super::shared::Shared;
+use super::skip::{self, Place};
 use crate::error::{Error, Kind, Result};
 use crate::flow::{Build, Plan, SinkPlan, SourcePlan};
 use crate::ids::Tick;
@@ -151,14 +152,20 @@ impl Rerun<'_> {
     ///
     /// # Errors
     /// What kept it from beginning.
-    pub(crate) fn run(&self, leave_out: Vec<Place>) -> Result<Outcome> {
+    pub(crate) fn run(&self, leave_out: &[&Place]) -> Result<Outcome> {
         let Shadow { tick, counter, records, objects, .. } = self.shadow;
         let store = Store::in_memory()?;
         for (name, bytes) in objects {
             store.put(name, bytes.clone())?;
         }
         let log = MemoryLog::new();
-        log.handle().append(records)?;
+        let mut handle = log.handle();
+        handle.append(records)?;
+        if let Some(generation) = counter.generation() {
+            let read = self.shadow.record.as_ref().map(|record| record.decision.tick);
+            let skip = |place: &&Place| Record::Skip(skip::record(generation, place, read));
+            handle.append(&leave_out.iter().map(skip).collect::<Vec<_>>())?;
+        }
         let rows = Rows::default();
         // A mended build stands for the program of the tick: it must not be taken for another that goes on from a clean end.
         let open = match self.shadow.record {
@@ -175,7 +182,6 @@ impl Rerun<'_> {
             pacing: Pacing::Manual,
             drop_state: Vec::new(),
             memory_budget: None,
-            leave_out,
             ..self.options.clone()
         };
         // One tick after the other: one that panics is the one that is open.

@@ -113,9 +113,6 @@ pub(crate) struct ManualTick {
     pub(crate) snapshot: bool,
 }
 
-/// The place of a record: source, partition, offset.
-pub(crate) type Place = (String, String, u64);
-
 /// Who decides when a tick is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pacing {
@@ -206,8 +203,6 @@ pub(crate) struct Setup {
     pub(crate) transports: BTreeMap<String, Arc<dyn Transport>>,
     /// Lag of each source with event time, in microseconds.
     pub(crate) lags: BTreeMap<String, i64>,
-    /// Records that are left out, where a tick is run again to find one.
-    pub(crate) leave_out: Vec<Place>,
     pub(crate) source_options: Map<String, SourceOptions>,
     pub(crate) sink_options: Map<String, SinkOptions>,
     pub(crate) view_history: Map<String, u64>,

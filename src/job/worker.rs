@@ -124,9 +124,6 @@ impl Running {
             for skip in setup.start.skips.iter().filter(|skip| skip.source == name) {
                 source.skip(&skip.partition, skip.offset);
             }
-            for (_, partition, offset) in setup.leave_out.iter().filter(|(of, _, _)| *of == name) {
-                source.skip(partition, *offset);
-            }
         }
         context.watermarks.decided(setup.start.tick, &setup.start.watermarks);
         let persister = setup.persister.clone();

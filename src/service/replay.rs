@@ -11,6 +11,7 @@ use crate::ids::{Inlet, Tick};
 use crate::job::bisect::{self, Next};
 use crate::job::engine::{self, Connectors};
 use crate::job::replay::{Outcome, Rerun, Shadow, is_outside};
+use crate::job::skip::Place;
 use crate::job::{deaths, panics};
 use crate::sources::{Budget, Polled, Transport};
 use crate::state::store::Store;
@@ -32,9 +33,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// A record of the tick.
 struct Suspect {
-    source: String,
-    partition: String,
-    offset: u64,
+    place: Place,
     excerpt: String,
 }
 
@@ -76,7 +75,7 @@ pub(super) fn replay(
     let ends = ends.into_iter().map(|(source, partition, _, to)| (source, partition, to)).collect();
     let (plan, options, shadow) = (&plan, &options, &shadow);
     let rerun = Rerun { build, plan, options, connectors: outsides, shadow, ends };
-    match rerun.run(Vec::new())? {
+    match rerun.run(&[])? {
         Outcome::Through(rows, time) => {
             let _ = writeln!(text, "tick {tick} gets through, in {time:.1?}");
             for (sink, rows) in rows {
@@ -110,8 +109,8 @@ fn blame(rerun: &Rerun<'_>, suspects: &[Suspect]) -> Result<String> {
             Next::Try(left_out) => left_out,
             found => break found,
         };
-        let place = |s: &Suspect| (s.source.clone(), s.partition.clone(), s.offset);
-        let through = match rerun.run(suspects[left_out.clone()].iter().map(place).collect())? {
+        let places: Vec<_> = suspects[left_out.clone()].iter().map(|s| &s.place).collect();
+        let through = match rerun.run(&places)? {
             Outcome::Through(..) => true,
             Outcome::Failed(error) if is_outside(&error) => return Err(error),
             Outcome::Failed(_) | Outcome::Died(_) => false,
@@ -126,9 +125,10 @@ fn blame(rerun: &Rerun<'_>, suspects: &[Suspect]) -> Result<String> {
         format!("found by running the tick {} times without some of its records", trials.len());
     Ok(match found {
         Next::Blame(guilty) => {
-            let Suspect { source, partition, offset, excerpt } = &suspects[guilty];
+            let Suspect { place, excerpt } = &suspects[guilty];
+            let Place { source, partition, offset } = place;
             format!(
-                "it gets through without one record ({tried}):\n  source {source}, partition {partition}, offset {offset}: {excerpt}\n\
+                "it gets through without one record ({tried}):\n  {place}: {excerpt}\n\
                  to leave it out, once and for all:\n  tidemark skip {} {} {offset}\n",
                 quoted(source),
                 quoted(partition)
@@ -179,7 +179,7 @@ fn heading(
         text += "the tick is not in the log, it comes next: it reads what its sources have now\n";
     }
     for ((source, partition, from, _), (_, _, _, to)) in wanted.iter().zip(ends) {
-        let of = |s: &&Suspect| s.source == *source && s.partition == *partition;
+        let of = |s: &&Suspect| s.place.source == *source && s.place.partition == *partition;
         let records = suspects.iter().filter(of).count();
         if records > 0 {
             let _ = writeln!(
@@ -242,10 +242,9 @@ fn read(
                 let budget = Budget { records, bytes: 16 << 20 };
                 let polled = reader.poll(inlet, to.unwrap_or(u64::MAX), budget, &mut |raw| {
                     end = raw.next;
+                    let (source, partition) = (source.clone(), partition.clone());
                     suspects.push(Suspect {
-                        source: source.clone(),
-                        partition: partition.clone(),
-                        offset: raw.offset,
+                        place: Place { source, partition, offset: raw.offset },
                         excerpt: excerpt(raw.payload.unwrap_or_default(), EXCERPT_BYTES),
                     });
                     Ok(())

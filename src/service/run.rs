@@ -224,7 +224,6 @@ pub(super) fn options(name: &str, plan: &Plan, settings: &Settings) -> Result<Op
         drop_state: settings.job.drop_state.clone(),
         memory_budget: settings.memory.budget,
         feed_bytes_max: settings.limits.follow_feed_bytes_max,
-        leave_out: Vec::new(),
         traces: None,
     })
 }

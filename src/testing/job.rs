@@ -417,7 +417,6 @@ impl Job {
             drop_state: self.drop_state.clone(),
             memory_budget: None,
             feed_bytes_max: FollowLimits::default().feed_bytes_max,
-            leave_out: Vec::new(),
             traces: None,
         };
         let parts = Parts::alone(

@@ -344,7 +344,6 @@ impl Launch<'_> {
             lead: Mutex::new(lead),
             transports,
             lags: plan.sources.iter().filter_map(|s| Some((s.name.clone(), s.lag?))).collect(),
-            leave_out: options.leave_out,
             source_options: options.source_options,
             sink_options: options.sink_options,
             view_history: options.view_history,

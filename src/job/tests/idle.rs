@@ -222,7 +222,6 @@ fn options(workers: usize, source_options: Map<String, SourceOptions>) -> Option
         drop_state: Vec::new(),
         memory_budget: None,
         feed_bytes_max: 1 << 20,
-        leave_out: Vec::new(),
         traces: None,
     }
 }

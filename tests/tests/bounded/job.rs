@@ -98,7 +98,6 @@ impl Job {
             drop_state: Vec::new(),
             memory_budget: None,
             feed_bytes_max: 1 << 20,
-            leave_out: Vec::new(),
             traces: Some(meter.clone()),
         };
         let connectors = Arc::new(Outsides(input.clone()));
