@@ -1,10 +1,12 @@
 //! `memory.budget`: at 80 % a warning, at 95 % of it in any process the clock stops.
 
+use super::beside;
 use super::observe::Observer;
 use super::peers::Report;
 use super::setup::Setup;
 use crate::telemetry::process;
 use crate::time::clock;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,32 +77,21 @@ impl Pressure {
     }
 }
 
-/// Starts the thread by which a process that does not lead tells process 0 how much it uses; it ends with the generation.
+/// Starts the thread by which a process that does not lead tells process 0 how much it uses.
 pub(crate) fn watch(setup: &Arc<Setup>) {
     let (Some(up), Some(budget)) = (setup.up.clone(), setup.memory_budget) else { return };
-    let setup = Arc::downgrade(setup);
-    let run = move || {
-        let (mut pressure, mut told) = (Pressure::new(Some(budget)), 0);
-        loop {
-            std::thread::sleep(LOOK_EVERY);
-            let Some(setup) = setup.upgrade() else { return };
-            if setup.is_over() {
-                return;
-            }
-            let percent = pressure.look(&setup.observer);
-            if percent == told {
-                continue;
-            }
+    let (mut pressure, mut told) = (Pressure::new(Some(budget)), 0);
+    let without = "no thread to watch the memory: this process is not held to memory.budget";
+    beside::look(setup, "memory", LOOK_EVERY, without, move |setup| {
+        let percent = pressure.look(&setup.observer);
+        if percent != told {
             match up.send(0, &Report::Memory(percent)) {
                 Ok(()) => told = percent,
                 Err(error) => tracing::debug!(%error, "the memory in use could not be told of"),
             }
         }
-    };
-    let spawned = std::thread::Builder::new().name("memory".into()).spawn(run);
-    if let Err(error) = spawned {
-        tracing::warn!(%error, "no thread to watch the memory: this process is not held to memory.budget");
-    }
+        ControlFlow::Continue(())
+    });
 }
 
 #[cfg(test)]

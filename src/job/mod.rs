@@ -1,5 +1,6 @@
 //! A running job: who leads it, from where it goes on, what drives its workers. No operator and no connector is known here.
 
+mod beside;
 pub(crate) mod bisect;
 mod built;
 pub mod claim;

@@ -1,6 +1,7 @@
 //! Workers that do not come round: told in the log and in the status, and nothing else happens to them. How long a tick may take is
 //! the user's matter.
 
+use super::beside;
 use super::peers::Report;
 use super::setup::Setup;
 use super::whereabouts::Whereabouts;
@@ -8,6 +9,7 @@ use crate::ids::Tick;
 use crate::telemetry::status::SlowWorker;
 use crate::time::clock;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -105,34 +107,25 @@ fn lines(told: &mut BTreeMap<usize, Told>, slow: &[(usize, SlowWorker, Duration)
     lines
 }
 
-/// Starts the thread that watches the workers of this process; it ends with the generation.
+/// Starts the thread that watches the workers of this process.
 pub(crate) fn watch(setup: &Arc<Setup>) {
-    let setup = Arc::downgrade(setup);
-    let run = move || {
-        let (mut told, mut shown) = (BTreeMap::new(), Vec::new());
-        loop {
-            std::thread::sleep(LOOK);
-            let Some(setup) = setup.upgrade() else { return };
-            if setup.is_over() {
-                return;
-            }
-            let waits = setup.persister.counters().waiting.load(Ordering::Relaxed) > 0;
-            let (first, process) = (setup.size.process * setup.size.workers, setup.size.process);
-            let slow =
-                setup.rounds.slow(clock::instant()).into_iter().map(|(local, tick, since)| {
-                    let (worker, seconds) = (first + local, since.as_secs());
-                    let step = setup.rounds.whereabouts(local).step();
-                    let slow = SlowWorker { worker, tick, step, seconds, waits_for_store: waits };
-                    (local, slow, since)
-                });
-            let slow: Vec<_> = slow.collect();
-            for line in lines(&mut told, &slow) {
-                tracing::warn!("{line}");
-            }
-            let now: Vec<_> = slow.into_iter().map(|(_, worker, _)| worker).collect();
-            if now == shown {
-                continue;
-            }
+    let (mut told, mut shown) = (BTreeMap::new(), Vec::new());
+    let without = "no thread to watch workers: slow ticks are not told of";
+    beside::look(setup, "slow", LOOK, without, move |setup| {
+        let waits = setup.persister.counters().waiting.load(Ordering::Relaxed) > 0;
+        let (first, process) = (setup.size.process * setup.size.workers, setup.size.process);
+        let slow = setup.rounds.slow(clock::instant()).into_iter().map(|(local, tick, since)| {
+            let (worker, seconds) = (first + local, since.as_secs());
+            let step = setup.rounds.whereabouts(local).step();
+            let slow = SlowWorker { worker, tick, step, seconds, waits_for_store: waits };
+            (local, slow, since)
+        });
+        let slow: Vec<_> = slow.collect();
+        for line in lines(&mut told, &slow) {
+            tracing::warn!("{line}");
+        }
+        let now: Vec<_> = slow.into_iter().map(|(_, worker, _)| worker).collect();
+        if now != shown {
             shown.clone_from(&now);
             match &setup.up {
                 None => setup.observer.slow(process, now),
@@ -143,11 +136,8 @@ pub(crate) fn watch(setup: &Arc<Setup>) {
                 }
             }
         }
-    };
-    let spawned = std::thread::Builder::new().name("slow".into()).spawn(run);
-    if let Err(error) = spawned {
-        tracing::warn!(%error, "no thread to watch workers: slow ticks are not told of");
-    }
+        ControlFlow::Continue(())
+    });
 }
 
 #[cfg(test)]
