@@ -9,6 +9,7 @@ use super::plan::Place;
 use crate::ids::Tick;
 use crate::job::whereabouts::Mark;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::Location;
 use timely::dataflow::Stream;
 
 /// One step of a dataflow.
@@ -106,6 +107,13 @@ pub(crate) struct Operator {
 }
 
 impl<'s> Flow<'s> {
+    /// Where the user's code is that calls, and the mark of the step of this kind there.
+    #[track_caller]
+    pub(crate) fn marked(&self, kind: &str) -> (Place, Mark) {
+        let place = Location::caller();
+        (place, self.mark(&What::new(kind, place)))
+    }
+
     /// Where code of the step `what` runs, for messages.
     pub(crate) fn mark(&self, what: &What) -> Mark {
         self.context.whereabouts.mark(what.text())

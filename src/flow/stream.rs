@@ -161,11 +161,8 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     pub fn map<E: Clone + 'static>(&self, logic: impl Fn(&D) -> E + 'static) -> Stream<'s, E> {
         let place = Location::caller();
         if let Rows::Tap((tap, step), _) = &self.rows {
-            let mark = self.flow.mark(&What::new("map", place));
-            let logic = move |row: &D| {
-                let _inside = mark.enter();
-                Some(logic(row))
-            };
+            let logic = self.flow.mark(&What::new("map", place)).around_ref(logic);
+            let logic = move |row: &D| Some(logic(row));
             return self.behind(*step, tap.flat_map(logic), "map", place);
         }
         self.step("map", place, move |rec, give| {
@@ -179,11 +176,7 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Stream<'s, D> {
         let place = Location::caller();
         if let Rows::Tap((tap, step), _) = &self.rows {
-            let mark = self.flow.mark(&What::new("filter", place));
-            let logic = move |row: &D| {
-                let _inside = mark.enter();
-                logic(row)
-            };
+            let logic = self.flow.mark(&What::new("filter", place)).around_ref(logic);
             return self.behind(*step, tap.filter(logic), "filter", place);
         }
         self.step("filter", place, move |rec, give| {
@@ -201,6 +194,7 @@ impl<'s, D: Clone + 'static> Stream<'s, D> {
     ) -> Stream<'s, I::Item> {
         let place = Location::caller();
         if let Rows::Tap((tap, step), _) = &self.rows {
+            // Not `around_ref`, which would ask more of `I`.
             let mark = self.flow.mark(&What::new("flat_map", place));
             let logic = move |row: &D| {
                 let _inside = mark.enter();

@@ -5,7 +5,6 @@ use super::context::Flow;
 use super::graph::What;
 use super::plan::Place;
 use crate::ids::{Diff, Tick};
-use crate::job::whereabouts::Mark;
 use crate::operators::unique::unique;
 use crate::row::Row;
 use differential_dataflow::VecCollection;
@@ -104,13 +103,6 @@ impl<'s, D: Row> Table<'s, D> {
         Table { flow: flow.clone(), rows, origin }
     }
 
-    /// Where the caller's code is, and the mark of the step of this kind there.
-    #[track_caller]
-    fn marked(&self, kind: &str) -> (Place, Mark) {
-        let place = Location::caller();
-        (place, self.flow.mark(&What::new(kind, place)))
-    }
-
     /// Rows that a step made which only passes changes on.
     fn step<E: Row>(&self, kind: &str, place: Place, rows: Rows<'s, E>) -> Table<'s, E> {
         self.flow.made(What::new(kind, place), &rows.inner);
@@ -131,24 +123,16 @@ impl<'s, D: Row> Table<'s, D> {
     /// Each row replaced by what `logic` gives for it.
     #[track_caller]
     pub fn map<E: Row>(&self, logic: impl Fn(D) -> E + 'static) -> Table<'s, E> {
-        let (place, mark) = self.marked("map");
-        let logic = move |row| {
-            let _inside = mark.enter();
-            logic(row)
-        };
-        self.step("map", place, self.rows.clone().map(logic))
+        let (place, mark) = self.flow.marked("map");
+        self.step("map", place, self.rows.clone().map(mark.around(logic)))
     }
 
     /// The rows for which `logic` is true.
     #[must_use]
     #[track_caller]
     pub fn filter(&self, logic: impl Fn(&D) -> bool + 'static) -> Table<'s, D> {
-        let (place, mark) = self.marked("filter");
-        let logic = move |row: &D| {
-            let _inside = mark.enter();
-            logic(row)
-        };
-        self.step("filter", place, self.rows.clone().filter(logic))
+        let (place, mark) = self.flow.marked("filter");
+        self.step("filter", place, self.rows.clone().filter(mark.around_ref(logic)))
     }
 
     /// All rows that `logic` gives for each row.
@@ -157,7 +141,8 @@ impl<'s, D: Row> Table<'s, D> {
         &self,
         logic: impl Fn(D) -> I + 'static,
     ) -> Table<'s, I::Item> {
-        let (place, mark) = self.marked("flat_map");
+        let (place, mark) = self.flow.marked("flat_map");
+        // Not `around`, which would ask more of `I`.
         let logic = move |row| {
             let _inside = mark.enter();
             logic(row)
@@ -187,11 +172,9 @@ impl<'s, D: Row> Table<'s, D> {
     /// sink, the key and both rows; nothing of that tick is shown.
     #[track_caller]
     pub fn unique_by<K: Row>(&self, key: impl Fn(&D) -> K + 'static) -> KeyedTable<'s, K, D> {
-        let (place, mark) = self.marked("unique_by");
-        let rows = self.rows.clone().map(move |row| {
-            let _inside = mark.enter();
-            (key(&row), row)
-        });
+        let (place, mark) = self.flow.marked("unique_by");
+        let key = mark.around_ref(key);
+        let rows = self.rows.clone().map(move |row| (key(&row), row));
         self.flow.made(What::new("unique_by", place), &rows.inner);
         KeyedTable { unique: false, ..KeyedTable::new(&self.flow, rows, self.origin.clone()) }
     }
@@ -203,12 +186,9 @@ impl<'s, D: Row> Table<'s, D> {
         key: impl Fn(&D) -> K + 'static,
         logic: impl Fn(&K, &[(&D, Diff)]) -> Option<V> + 'static,
     ) -> KeyedTable<'s, K, V> {
-        let (place, mark) = self.marked("reduce");
-        let keying = mark.clone();
-        let rows = self.rows.clone().map(move |row| {
-            let _inside = keying.enter();
-            (key(&row), row)
-        });
+        let (place, mark) = self.flow.marked("reduce");
+        let key = mark.clone().around_ref(key);
+        let rows = self.rows.clone().map(move |row| (key(&row), row));
         let rows = rows.reduce(move |key, rows, out| {
             let _inside = mark.enter();
             out.extend(logic(key, rows).map(|value| (value, 1)));
@@ -225,12 +205,9 @@ impl<'s, D: Row> Table<'s, D> {
         group: impl Fn(&D) -> G + 'static,
         score: impl Fn(&D) -> S + 'static,
     ) -> Table<'s, (G, D)> {
-        let (place, mark) = self.marked("top_k");
-        let grouping = mark.clone();
-        let rows = self.rows.clone().map(move |row| {
-            let _inside = grouping.enter();
-            (group(&row), row)
-        });
+        let (place, mark) = self.flow.marked("top_k");
+        let group = mark.clone().around_ref(group);
+        let rows = self.rows.clone().map(move |row| (group(&row), row));
         let rows = rows.reduce(move |_, rows, out| {
             let _inside = mark.enter();
             let mut ranked: Vec<_> = rows.iter().map(|(row, n)| (score(row), *row, *n)).collect();
@@ -253,13 +230,6 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
     /// A table that has one row a key by the way it is made.
     pub(crate) fn new(flow: &Flow<'s>, rows: Rows<'s, (K, V)>, origin: Origin) -> Self {
         KeyedTable { flow: flow.clone(), rows, origin, unique: true }
-    }
-
-    /// Where the caller's code is, and the mark of the step of this kind there.
-    #[track_caller]
-    fn marked(&self, kind: &str) -> (Place, Mark) {
-        let place = Location::caller();
-        (place, self.flow.mark(&What::new(kind, place)))
     }
 
     /// Rows that the operator `kind` made, with one row a key.
@@ -309,7 +279,7 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
     /// Each value replaced by what `logic` gives for key and value.
     #[track_caller]
     pub fn map_values<W: Row>(&self, logic: impl Fn(&K, V) -> W + 'static) -> KeyedTable<'s, K, W> {
-        let (place, mark) = self.marked("map_values");
+        let (place, mark) = self.flow.marked("map_values");
         let rows = self.rows.clone().map(move |(key, value)| {
             let _inside = mark.enter();
             let value = logic(&key, value);
@@ -322,7 +292,7 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
     #[must_use]
     #[track_caller]
     pub fn filter(&self, logic: impl Fn(&K, &V) -> bool + 'static) -> KeyedTable<'s, K, V> {
-        let (place, mark) = self.marked("filter");
+        let (place, mark) = self.flow.marked("filter");
         let rows = self.rows.clone().filter(move |(key, value)| {
             let _inside = mark.enter();
             logic(key, value)
@@ -365,7 +335,7 @@ impl<'s, K: Row, V: Row> KeyedTable<'s, K, V> {
         foreign: impl Fn(&K, &V) -> F + 'static,
         other: &KeyedTable<'s, F, W>,
     ) -> KeyedTable<'s, K, (V, W)> {
-        let (place, mark) = self.marked("join_on");
+        let (place, mark) = self.flow.marked("join_on");
         let rows = self.rows.clone().map(move |(key, value)| {
             let _inside = mark.enter();
             (foreign(&key, &value), (key, value))

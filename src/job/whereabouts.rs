@@ -62,6 +62,22 @@ impl Mark {
         at.store(self.number, Ordering::Relaxed);
         Inside { at, before }
     }
+
+    /// `logic`, with the worker there while it runs.
+    pub(crate) fn around<A, R>(self, logic: impl Fn(A) -> R) -> impl Fn(A) -> R {
+        move |given| {
+            let _inside = self.enter();
+            logic(given)
+        }
+    }
+
+    /// As [`Mark::around`], of what borrows what it is given.
+    pub(crate) fn around_ref<A, R>(self, logic: impl Fn(&A) -> R) -> impl Fn(&A) -> R {
+        move |given| {
+            let _inside = self.enter();
+            logic(given)
+        }
+    }
 }
 
 impl Whereabouts {
