@@ -89,10 +89,7 @@ pub(crate) fn repeated(store: &Store, build: &str) -> Result<Option<Death>> {
         if newest.generation.0.checked_sub(back).map(Generation).map(name).as_ref() != Some(found) {
             return Ok(None);
         }
-        let Some(bytes) = store.get(found)? else { return Ok(None) };
-        let death = serde_json::from_slice(&bytes).map_err(|e| {
-            Error::corrupt(format!("{found} in {} can't be read: {e}", store.url()))
-        })?;
+        let Some(death) = read(store, found)? else { return Ok(None) };
         last.push(death);
     }
     Ok(same(&last, build))
@@ -110,8 +107,11 @@ fn same(last: &[Death], build: &str) -> Option<Death> {
 /// # Errors
 /// As [`repeated`].
 pub(crate) fn newest(store: &Store) -> Result<Option<Death>> {
-    let names = names(store)?;
-    let Some(name) = names.last() else { return Ok(None) };
+    names(store)?.last().map_or(Ok(None), |name| read(store, name))
+}
+
+/// The note of this name; `None` if it is gone.
+fn read(store: &Store, name: &str) -> Result<Option<Death>> {
     let Some(bytes) = store.get(name)? else { return Ok(None) };
     serde_json::from_slice(&bytes)
         .map(Some)

@@ -2,7 +2,7 @@
 //! sources; it writes nothing but what it tells.
 
 use super::connectors::{Configured, kafka_log};
-use super::run::{local, open_store, options, sink_options, source_options};
+use super::run::{local, log_file, open_store, options, sink_options, source_options};
 use crate::config::{self, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::flow::Build;
@@ -283,8 +283,7 @@ fn read_log(
 ) -> Result<Vec<(Position, Record)>> {
     let mut log: Box<dyn Log> = match &settings.log {
         config::Log::File { path } => {
-            let directory = path.clone().unwrap_or_else(|| local(&settings.state).to_owned());
-            let path = Path::new(&directory).join("tick.log");
+            let path = log_file(settings, path.as_deref());
             if !path.exists() {
                 return Err(Error::config(format!(
                     "there is no tick log at {}: is that the job's --state? A job of `tidemark cluster` has its log in the store unless it is told \

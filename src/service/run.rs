@@ -33,7 +33,7 @@ use crate::ticks::log::{Log, read_and_count};
 use crate::time::clock::{self, Wall};
 use crate::views::follow::FollowLimits;
 use std::net::ToSocketAddrs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -264,8 +264,7 @@ fn check_sinks(plan: &Plan, settings: &Settings) -> Result<()> {
 fn open_log(settings: &Settings, store: &Store, outsides: &Configured) -> Result<Box<dyn Log>> {
     match &settings.log {
         config::Log::File { path } => {
-            let directory = path.clone().unwrap_or_else(|| local(&settings.state).to_owned());
-            Ok(Box::new(FileLog::open(Path::new(&directory).join("tick.log"))?))
+            Ok(Box::new(FileLog::open(log_file(settings, path.as_deref()))?))
         }
         config::Log::Kafka { connection, topic, replication } => {
             let connection = outsides.connection(connection)?;
@@ -273,6 +272,11 @@ fn open_log(settings: &Settings, store: &Store, outsides: &Configured) -> Result
         }
         config::Log::Store => Ok(Box::new(StoreLog::open(store.clone())?)),
     }
+}
+
+/// The file of a log in a file: in the directory that is said, or in that of the state.
+pub(super) fn log_file(settings: &Settings, directory: Option<&str>) -> PathBuf {
+    Path::new(directory.unwrap_or_else(|| local(&settings.state))).join("tick.log")
 }
 
 pub(super) fn local(state: &str) -> &str {

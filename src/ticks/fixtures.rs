@@ -1,10 +1,10 @@
 //! Short ways to records, for tests. What a test does not say is empty.
 
 use super::record::{
-    Decision, DropRecord, Open, Record, SinkDecl, SkipRecord, SnapshotRecord, StateRecord,
-    TickRecord,
+    Activity, Decision, DropRecord, InletDecl, Open, Range, Record, SinkDecl, SkipRecord,
+    SnapshotRecord, StateRecord, TickRecord,
 };
-use crate::ids::{Generation, Nonce, Tick};
+use crate::ids::{Generation, Inlet, Nonce, Tick};
 use std::collections::BTreeMap;
 
 /// A live sink with no address.
@@ -58,6 +58,38 @@ pub(crate) fn tick(generation: u64, tick: Tick) -> Record {
         commands: vec![],
     };
     Record::Tick(TickRecord { generation: Generation(generation), decision, ranges: vec![] })
+}
+
+/// A tick at which partitions appear and ranges are read.
+pub(crate) fn reads(
+    generation: u64,
+    at: Tick,
+    inlets: Vec<InletDecl>,
+    ranges: Vec<Range>,
+) -> Record {
+    let Record::Tick(tick) = tick(generation, at) else { unreachable!("a tick is one") };
+    let decision = Decision { inlets, ..tick.decision };
+    Record::Tick(TickRecord { decision, ranges, ..tick })
+}
+
+/// So many records read of an active partition without event time.
+pub(crate) fn range(inlet: u16, from: u64, to: u64) -> Range {
+    Range {
+        inlet: Inlet(inlet),
+        from,
+        to,
+        records: to - from,
+        checksum: 0,
+        event_time_max: None,
+        rejected: 0,
+        activity: Activity::Active,
+    }
+}
+
+/// A partition with its number.
+pub(crate) fn inlet(number: u16, source: &str, partition: &str, start: u64) -> InletDecl {
+    let (inlet, source, partition) = (Inlet(number), source.into(), partition.into());
+    InletDecl { inlet, source, partition, start, identity: None }
 }
 
 /// A snapshot, a savepoint if it has a name.

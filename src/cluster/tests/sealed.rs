@@ -7,12 +7,16 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-#[test]
-fn processes_with_certificates_of_one_authority_join_and_talk_and_are_missed() {
+/// Two processes that have joined with certificates of one authority.
+fn sealed() -> [Joined; 2] {
     let authority = Authority::new();
     let all = members_with(2, |members| members.tls = Some(identity(&authority, "127.0.0.1")));
-    let mut processes = join_all(all);
-    let (one, zero) = (processes.pop().unwrap(), processes.pop().unwrap());
+    join_all(all).try_into().unwrap_or_else(|_| panic!("two were asked for"))
+}
+
+#[test]
+fn processes_with_certificates_of_one_authority_join_and_talk_and_are_missed() {
+    let [zero, one] = sealed();
     let much = "much ".repeat(1 << 18);
     for _ in 0..4 {
         zero.control.send(1, &much).unwrap();
@@ -28,10 +32,7 @@ fn processes_with_certificates_of_one_authority_join_and_talk_and_are_missed() {
 
 #[test]
 fn a_last_word_is_heard_although_the_process_ends_at_once() {
-    let authority = Authority::new();
-    let all = members_with(2, |members| members.tls = Some(identity(&authority, "127.0.0.1")));
-    let mut processes = join_all(all);
-    let (one, zero) = (processes.pop().unwrap(), processes.pop().unwrap());
+    let [zero, one] = sealed();
     let closing = std::thread::spawn(move || {
         zero.control.send(1, &"farewell".into()).unwrap();
         zero.control.close(LONG);

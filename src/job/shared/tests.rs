@@ -1,7 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::ticks::record::{Activity, Decision, Range};
+use crate::ticks::fixtures;
+use crate::ticks::record::Decision;
 use std::sync::atomic::AtomicUsize;
 
 fn record(tick: Tick) -> TickRecord {
@@ -37,23 +38,8 @@ fn records_of_released_ticks_are_kept_up_to_a_bound() {
 #[test]
 fn offsets_of_a_tick_are_those_of_every_partition_at_it() {
     let shared = Shared::new("job", "program", 1);
-    let inlet = |number, start| InletDecl {
-        inlet: Inlet(number),
-        source: "clicks".into(),
-        partition: number.to_string(),
-        start,
-        identity: None,
-    };
-    let range = |number, from, to| Range {
-        inlet: Inlet(number),
-        from,
-        to,
-        records: to - from,
-        checksum: 0,
-        event_time_max: None,
-        rejected: 0,
-        activity: Activity::Active,
-    };
+    let inlet = |number: u16, start| fixtures::inlet(number, "clicks", &number.to_string(), start);
+    let range = fixtures::range;
     shared.restore_inlets([(inlet(0, 0), 100)]);
     let ranges = [vec![range(0, 100, 110)], vec![range(1, 7, 9)], vec![], vec![range(0, 110, 150)]];
     for (tick, ranges) in (41..).zip(ranges) {

@@ -1,49 +1,19 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use super::*;
-use crate::ids::{Inlet, Nonce};
+use crate::ids::Nonce;
 use crate::sinks::{Identity, Progress};
-use crate::ticks::fixtures::{open, savepoint, snapshot};
-use crate::ticks::record::{Activity, Decision, InletDecl, Record, SinkDecl, TickRecord};
+use crate::ticks::fixtures::{inlet, open, range, reads, savepoint, snapshot};
+use crate::ticks::record::{Record, SinkDecl};
 use std::collections::BTreeMap;
 
-fn tick(tick: Tick, ranges: &[(Inlet, u64, u64)], inlets: &[(Inlet, &str, &str)]) -> Record {
-    let inlet = |(inlet, source, partition): &(Inlet, &str, &str)| InletDecl {
-        inlet: *inlet,
-        source: (*source).into(),
-        partition: (*partition).into(),
-        start: 0,
-        identity: None,
-    };
-    let range = |(inlet, from, to): &(Inlet, u64, u64)| Range {
-        inlet: *inlet,
-        from: *from,
-        to: *to,
-        records: to - from,
-        checksum: 0,
-        event_time_max: None,
-        rejected: 0,
-        activity: Activity::Active,
-    };
-    Record::Tick(TickRecord {
-        generation: Generation(1),
-        decision: Decision {
-            tick,
-            wall: 0,
-            watermarks: BTreeMap::new(),
-            snapshot: false,
-            inlets: inlets.iter().map(inlet).collect(),
-            commands: Vec::new(),
-        },
-        ranges: ranges.iter().map(range).collect(),
-    })
-}
-
 fn log(more: &[Record]) -> Counter {
+    let clicks = vec![inlet(0, "clicks", "0", 0), inlet(1, "clicks", "1", 0)];
+    let orders = vec![inlet(2, "orders", "a.jsonl", 0)];
     let records = [
         open(1),
-        tick(1, &[(Inlet(0), 0, 10)], &[(Inlet(0), "clicks", "0"), (Inlet(1), "clicks", "1")]),
-        tick(2, &[(Inlet(0), 10, 12), (Inlet(1), 5, 9)], &[]),
-        tick(3, &[(Inlet(1), 9, 20)], &[(Inlet(2), "orders", "a.jsonl")]),
+        reads(1, 1, clicks, vec![range(0, 0, 10)]),
+        reads(1, 2, vec![], vec![range(0, 10, 12), range(1, 5, 9)]),
+        reads(1, 3, orders, vec![range(1, 9, 20)]),
     ];
     let mut counter = Counter::new();
     for (position, record) in (0..).zip(records.iter().chain(more)) {

@@ -2,7 +2,6 @@
 use super::*;
 use crate::ids::Inlet;
 use crate::ticks::fixtures::*;
-use crate::ticks::record::{Activity, Range};
 
 const OK: Verdict = Verdict::Counts;
 
@@ -240,23 +239,8 @@ fn what_is_left_out_is_known_until_the_log_is_cut_behind_its_tick() {
 #[test]
 fn what_is_left_out_once_it_is_read_is_so_from_the_tick_that_reads_it() {
     let reads = |at: Tick, from: u64, to: u64| {
-        let Record::Tick(mut record) = tick(2, at) else { panic!("a tick is a tick") };
-        if at == 1 {
-            let (source, partition) = ("clicks".into(), "0".into());
-            let inlet = InletDecl { inlet: Inlet(0), source, partition, start: 0, identity: None };
-            record.decision.inlets.push(inlet);
-        }
-        record.ranges.push(Range {
-            inlet: Inlet(0),
-            from,
-            to,
-            records: to - from,
-            checksum: 0,
-            event_time_max: None,
-            rejected: 0,
-            activity: Activity::Active,
-        });
-        Record::Tick(record)
+        let inlets = if at == 1 { vec![inlet(0, "clicks", "0", 0)] } else { vec![] };
+        reads(2, at, inlets, vec![range(0, from, to)])
     };
     let mut counter =
         fed(&[open(2), reads(1, 0, 7), skip(2, None, 7), skip(2, None, 90), reads(2, 7, 9)]);

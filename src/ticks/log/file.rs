@@ -66,19 +66,8 @@ impl FileLog {
             put_in_place(&path).map_err(unusable)?;
         }
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(unusable)?;
-        let mut head = Vec::new();
-        (&mut file).take(HEADER_LEN).read_to_end(&mut head).map_err(unusable)?;
-        let header = Header::decode(&head)
-            .map_err(|e| e.at(format_args!("tick log file {}", path.display())))?;
-        Ok(FileLog {
-            path,
-            file,
-            header,
-            next: HEADER_LEN,
-            at_end: false,
-            broken: None,
-            lock: Some(lock),
-        })
+        let header = read_header(&mut file).map_err(unusable)?;
+        FileLog::at(path, file, &header, Some(lock))
     }
 
     /// Opens the log at `path` to read what is there, beside whoever holds it. Nothing is made, locked or cut: a record that is not written
@@ -92,19 +81,15 @@ impl FileLog {
             Error::config(format!("tick log file {}: can't be read: {e}", path.display()))
         };
         let mut file = File::open(&path).map_err(unusable)?;
-        let mut head = Vec::new();
-        (&mut file).take(HEADER_LEN).read_to_end(&mut head).map_err(unusable)?;
-        let header = Header::decode(&head)
+        let header = read_header(&mut file).map_err(unusable)?;
+        FileLog::at(path, file, &header, None)
+    }
+
+    /// At the first record of a file that begins with `header`.
+    fn at(path: PathBuf, file: File, header: &[u8], lock: Option<File>) -> Result<FileLog> {
+        let header = Header::decode(header)
             .map_err(|e| e.at(format_args!("tick log file {}", path.display())))?;
-        Ok(FileLog {
-            path,
-            file,
-            header,
-            next: HEADER_LEN,
-            at_end: false,
-            broken: None,
-            lock: None,
-        })
+        Ok(FileLog { path, file, header, next: HEADER_LEN, at_end: false, broken: None, lock })
     }
 
     fn position(&self, byte: u64) -> Position {
@@ -355,6 +340,12 @@ fn lock(path: &Path) -> Result<File> {
     // For whoever finds it locked; nothing depends on it.
     file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
     Ok(file)
+}
+
+fn read_header(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.take(HEADER_LEN).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `tidemark replay` beside a job that has failed, and beside one that is fine.
 
-use crate::troubled::{order, taken, troubled};
-use crate::{LONG, ask, until};
+use crate::troubled::{failed, order, taken, troubled};
+use crate::{LONG, ask};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,10 +43,7 @@ fn the_record_that_panics_is_named_and_nothing_is_changed() {
         let mut cluster = Engine::launch_cluster(&launch, 1).unwrap();
         taken(root, 2);
         order(root, "a.jsonl", &[(3, ""), (4, ""), (5, ",\"panic_later\":true"), (6, ""), (7, "")]);
-        until("the job is failed", || {
-            let job = cluster.get("/api/v1/job").map_err(|e| e.to_string())?.body;
-            if job.contains("tidemark replay DATAFLOW --tick ") { Ok(()) } else { Err(job) }
-        });
+        failed(&cluster, "tidemark replay DATAFLOW --tick ");
         let before = files(root);
         let (code, out, err) = replay(&launch, &[]);
         assert_eq!(code, Some(4), "{out}\n{err}");

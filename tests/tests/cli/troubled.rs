@@ -1,6 +1,7 @@
 //! The user's code is in trouble: slow, or panicking. `dataflows/examples/troubled.rs` does as its input says.
 
 use crate::{LONG, ask, until, written};
+use serde_json::Value as Json;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -31,6 +32,20 @@ pub(crate) fn taken(root: &Path, count: usize) {
         let found = written(&root.join("out")).len();
         if found == count { Ok(()) } else { Err(format!("{found} of {count} rows")) }
     });
+}
+
+/// The status of a job that has failed, once its error has these words.
+pub(crate) fn failed(engine: &Engine, words: &str) -> Json {
+    until("the job is failed", || {
+        let job = engine.get("/api/v1/job").map_err(|e| e.to_string())?;
+        let job = job.json().map_err(|e| e.to_string())?;
+        let told = job["error"].as_str().is_some_and(|error| error.contains(words));
+        if job["state"] == "failed" && told {
+            Ok(job)
+        } else {
+            Err(format!("{job}\n{}", engine.stderr().tail(30)))
+        }
+    })
 }
 
 /// Far beyond the limit of heartbeats a step sleeps: no generation ends, and the worker and its tick are named.
@@ -112,18 +127,7 @@ fn the_third_death_at_one_place_leaves_the_job_failed_with_its_status_up() {
     let mut cluster = Engine::launch_cluster(&launch, 2).unwrap();
     taken(root, 2);
     order(root, "a.jsonl", &[(5, ",\"panic_later\":true"), (6, "")]);
-    let failed = || {
-        until("the job is failed", || {
-            let job = cluster.get("/api/v1/job").map_err(|e| e.to_string())?;
-            let job = job.json().map_err(|e| e.to_string())?;
-            if job["state"] == "failed" && !job["error"].is_null() {
-                Ok(job)
-            } else {
-                Err(format!("{job}\n{}", cluster.stderr().tail(30)))
-            }
-        })
-    };
-    let job = failed();
+    let job = failed(&cluster, "");
     let error = job["error"].as_str().unwrap();
     for part in [
         "3 generations, the last one 3, ended at tick ",
@@ -140,10 +144,7 @@ fn the_third_death_at_one_place_leaves_the_job_failed_with_its_status_up() {
     let answer = cluster.post("/api/v1/job/retry", "").unwrap();
     assert_eq!(answer.status, 200, "{}", answer.body);
     cluster.wait_for("tried again, as wanted", LONG).unwrap();
-    until("it has failed again", || {
-        let job = cluster.get("/api/v1/job").map_err(|e| e.to_string())?.body;
-        if job.contains("the last one 6, ended at tick ") { Ok(()) } else { Err(job) }
-    });
+    failed(&cluster, "the last one 6, ended at tick ");
     assert_eq!(written(&root.join("out")).len(), 2, "nothing of the tick is shown");
     cluster.signal(Signal::Int).unwrap();
     assert_eq!(cluster.wait(LONG).unwrap().code(), Some(0), "{}", cluster.stderr().tail(20));
@@ -189,19 +190,7 @@ fn a_job_that_has_failed_goes_on_without_a_record() {
 
     let bad = fs::metadata(root.join("in/a.jsonl")).unwrap().len();
     order(root, "a.jsonl", &[(5, ",\"panic_later\":true"), (6, "")]);
-    let failed = || {
-        until("the job is failed", || {
-            let job = cluster.get("/api/v1/job").map_err(|e| e.to_string())?;
-            let job = job.json().map_err(|e| e.to_string())?;
-            let told = job["error"].as_str().unwrap_or_default();
-            if job["state"] == "failed" && told.contains("tidemark skip") {
-                Ok(())
-            } else {
-                Err(told.to_owned())
-            }
-        });
-    };
-    failed();
+    failed(&cluster, "tidemark skip");
     for (source, offset, reason) in [
         ("clicks", 0, "the dataflow has no source \"clicks\"; there are: orders"),
         ("orders", 0, "which the job has got through and shown"),
