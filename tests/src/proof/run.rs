@@ -41,7 +41,7 @@ pub struct Plan {
     pub quota: Tally,
     /// Whether too few fail the run. What a kill hits is a matter of microseconds on the machine; a short run aims, and tells.
     pub quota_is_due: bool,
-    /// How many recoveries must have begun at a snapshot. How many can depends on how long an engine lives between two kills.
+    /// How many recoveries must have begun at a snapshot. Those that are killed themselves do not count.
     pub from_snapshots: usize,
     /// At how many ticks, drawn by the seed, components are compared, beside the ticks around each restart.
     pub component_ticks: usize,
@@ -216,13 +216,15 @@ impl Running<'_> {
         let mut fleet = self.launch()?;
         while self.kills.len() < self.plan.kills {
             let left = self.plan.kills - self.kills.len();
-            let aim = aim::next(&self.tally()?, &self.plan.quota, left, &mut self.random);
-            // The first start recovers nothing.
-            let aim =
-                if self.kills.is_empty() && aim == Spot::Recovery { Spot::Elsewhere } else { aim };
+            let mut aim = aim::next(&self.tally()?, &self.plan.quota, left, &mut self.random);
+            // Without a snapshot there is nothing that a recovery could restore.
+            if aim == Spot::Recovery && !self.has_snapshot()? {
+                aim = Spot::Elsewhere;
+            }
             if aim != Spot::Recovery {
                 self.lead(fleet.leader())?;
                 self.let_input_come()?;
+                self.let_snapshot_come()?;
             }
             self.kill(&mut fleet, aim)?;
             drop(fleet);
@@ -311,6 +313,22 @@ impl Running<'_> {
             say("the broker is killed and started again");
             self.broker.kill()?;
             self.broker.restart()?;
+        }
+        Ok(())
+    }
+
+    fn has_snapshot(&self) -> Result<bool> {
+        Ok(!self.stage.counted()?.snapshots.is_empty())
+    }
+
+    /// The first kill comes when it comes; every other finds a snapshot, however slow the machine is, and so does each recovery after.
+    fn let_snapshot_come(&self) -> Result<()> {
+        let until = clock::now() + LONG;
+        while !self.kills.is_empty() && !self.has_snapshot()? {
+            if clock::now() > until {
+                return Err(Failure::new("no snapshot came to count before the next kill"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
         Ok(())
     }
