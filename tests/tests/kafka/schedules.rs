@@ -131,12 +131,12 @@ fn a_look_before_the_init_would_not_do() {
             (a, fenced)
         });
         let mut b = stage.sink();
-        // A's other lane goes on meanwhile and may disturb it.
+        // A's other lane goes on meanwhile and may disturb it, in its fence or in what it writes.
         let deadline = Deadline::after(LONG);
         while let Err(error) = b.fence(&identity(2), 2) {
             assert!(error.kind() == Kind::Retry && deadline.left().is_some(), "{error}");
         }
-        b.write(&both(2)).unwrap();
+        drive(&mut b, 2, &both(2));
         let (mut a, fenced) = halted.go_on();
         let error = fenced.unwrap_err();
         assert!(matches!(error.kind(), Kind::Fenced | Kind::Retry), "{phase}: {error}");
@@ -164,7 +164,7 @@ fn a_slow_first_fence_takes_nothing_from_a_newer_generation() {
     while let Err(error) = c.fence(&identity(3), 2) {
         assert!(error.kind() == Kind::Retry && deadline.left().is_some(), "{error}");
     }
-    c.write(&[tick(0, 2)]).unwrap();
+    drive(&mut c, 3, &[tick(0, 2)]);
     let (mut b, fenced) = halted.go_on();
     let error = fenced.unwrap_err();
     assert!(matches!(error.kind(), Kind::Fenced | Kind::Retry), "{error}");
