@@ -3,12 +3,20 @@
 
 use foldhash::fast::FixedState;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, Hasher as _};
 
 /// A hash map with a fixed seed. Its order must not reach an output or a snapshot.
 pub type Map<K, V> = HashMap<K, V, FixedState>;
 
 /// A hash set with a fixed seed. Its order must not reach an output or a snapshot.
 pub type Set<K> = HashSet<K, FixedState>;
+
+/// A hash for a table in memory that is told its hashes.
+pub(crate) fn hashed(bytes: &[u8]) -> u64 {
+    let mut hasher = FixedState::default().build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
+}
 
 /// The number of virtual shards over which sinks spread keys.
 pub const SHARDS: u16 = 4096;

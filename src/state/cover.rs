@@ -1,17 +1,18 @@
 //! Range tombstones by prefix, and which of them lies over a key. It decides nothing about rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::hash::Map;
+use std::collections::BTreeSet;
 
 /// The newest removal of each prefix; `At` says when it happened.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cover<At> {
-    prefixes: BTreeMap<Vec<u8>, At>,
+    prefixes: Map<Vec<u8>, At>,
     lengths: BTreeSet<usize>,
 }
 
 impl<At: Ord + Copy> Cover<At> {
     pub(super) fn new() -> Cover<At> {
-        Cover { prefixes: BTreeMap::new(), lengths: BTreeSet::new() }
+        Cover { prefixes: Map::default(), lengths: BTreeSet::new() }
     }
 
     /// Notes a removal; an older one of the same prefix is forgotten. Gives whether the prefix is new.
@@ -38,6 +39,7 @@ impl<At: Ord + Copy> Cover<At> {
         self.prefixes.is_empty()
     }
 
+    /// Every prefix, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Vec<u8>, &At)> {
         self.prefixes.iter()
     }

@@ -456,17 +456,17 @@ impl Writing {
 }
 
 /// The segments of a bucket's uid. Tombstones go into the first: they are older than what the others hold of their ticks.
-fn encode(header: &Header, drained: Drained, settings: &Settings) -> Result<Vec<Finished>> {
+fn encode(header: &Header, mut drained: Drained, settings: &Settings) -> Result<Vec<Finished>> {
     let begin = || SegmentWriter::new(header.clone(), settings.block_bytes);
     let mut finished = Vec::new();
-    let mut tombstones = drained.tombstones;
+    let mut tombstones = std::mem::take(&mut drained.tombstones);
     let mut writer = begin()?;
-    for (key, tick, value) in &drained.entries {
+    for (key, tick, value) in drained.entries() {
         if writer.len() >= settings.segment_bytes {
             let full = std::mem::replace(&mut writer, begin()?);
             finished.push(full.finish(&std::mem::take(&mut tombstones))?);
         }
-        writer.push(key, *tick, value.as_deref())?;
+        writer.push(key, tick, value)?;
     }
     finished.push(writer.finish(&tombstones)?);
     Ok(finished)
