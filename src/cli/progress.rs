@@ -36,7 +36,9 @@ pub struct Facts {
     pub watermark: Option<i64>,
     /// The wall clock less that watermark, if it is within a day.
     pub watermark_lag: Option<Duration>,
-    /// Time since the newest snapshot, if there is one.
+    /// The tick of the newest snapshot, if there is one.
+    pub snapshot: Option<Tick>,
+    /// Time since it, if this generation took it.
     pub snapshot_age: Option<Duration>,
     /// What holds the job up, in words: "watermark held by clicks/3 (lagging 12,400 records)"; empty if nothing does.
     pub holding: String,
@@ -59,6 +61,7 @@ impl Facts {
             records,
             watermark: least,
             watermark_lag: lag.map(Duration::from_micros).filter(|lag| *lag <= LAG_MAX),
+            snapshot: status.snapshot,
             snapshot_age,
             holding: status.holding.clone(),
         }
@@ -93,9 +96,10 @@ pub fn line(facts: &Facts, rate: Option<u64>) -> String {
         0 => format!("released {}", grouped(facts.released)),
         _ => format!("released {} ({} behind)", grouped(facts.released), grouped(behind)),
     });
-    parts.push(match facts.snapshot_age {
-        Some(age) => format!("snapshot {} old", rounded(age)),
-        None => "no snapshot".to_owned(),
+    parts.push(match (facts.snapshot_age, facts.snapshot) {
+        (Some(age), _) => format!("snapshot {} old", rounded(age)),
+        (None, Some(tick)) => format!("snapshot of tick {}", grouped(tick)),
+        (None, None) => "no snapshot".to_owned(),
     });
     parts.extend(Some(facts.holding.clone()).filter(|holding| !holding.is_empty()));
     parts.join(" | ").replace(char::is_control, " ")

@@ -526,7 +526,9 @@ fn progress(shared: &Arc<Shared>, wall: &Arc<dyn Wall>) -> Progress {
         if seen.0 != status.snapshot {
             *seen = (status.snapshot, clock::instant());
         }
-        let age = seen.0.map(|_| clock::instant() - seen.1);
+        // When the restored one was taken is not known here.
+        let taken = seen.0.filter(|tick| status.restored != Some(*tick));
+        let age = taken.map(|_| clock::instant() - seen.1);
         Facts::of(&status, wall.micros(), records.value(), age)
     })
 }

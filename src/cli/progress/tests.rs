@@ -12,6 +12,7 @@ fn facts() -> Facts {
         records: 0,
         watermark: None,
         watermark_lag: None,
+        snapshot: None,
         snapshot_age: None,
         holding: String::new(),
         replay: None,
@@ -28,6 +29,7 @@ fn the_line_says_what_the_facts_say() {
             Facts {
                 released: 11_000,
                 watermark_lag: Some(ms(1_500)),
+                snapshot: Some(11_000),
                 snapshot_age: Some(ms(12_700)),
                 holding: "clock held by sink visits (commit 340 ms)".into(),
                 ..facts()
@@ -49,6 +51,11 @@ fn the_line_says_what_the_facts_say() {
             },
             Some(0),
             "replaying 7 of 20,000 ticks | generation 3 | tick 12,345 | 0 records/s | released 12,345 | no snapshot",
+        ),
+        (
+            Facts { snapshot: Some(9_876), ..facts() },
+            None,
+            "running | generation 3 | tick 12,345 | released 12,345 | snapshot of tick 9,876",
         ),
         (
             Facts { holding: "held by \u{1b}[2J".into(), ..facts() },

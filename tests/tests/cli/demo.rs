@@ -42,6 +42,10 @@ fn the_demo_goes_on_where_it_was() {
             }
         }
         engine.wait_phase(0, LONG, |phase| phase.name == "leading").unwrap();
+        let job = ask(&engine, "/api/v1/job");
+        assert_eq!(number(&job, "restored") > 0, round > 0, "{job}");
+        let newest = Some(number(&job, "restored")).filter(|tick| *tick > 0);
+        assert_eq!(job["snapshot"].as_u64(), newest, "the restored one is the newest: {job}");
         let body = format!("{{\"name\":\"round-{round}\"}}");
         let answer = engine.post("/api/v1/job/savepoint", &body).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
