@@ -15,6 +15,7 @@ use crate::operators::keyed::frontier_of;
 use crate::operators::restore;
 use crate::row::Row;
 use crate::state::changes::ChangeBuffer;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
@@ -65,7 +66,8 @@ fn out_row((key, row): &Key, (count, last): &State, diff: Diff) -> OutRow {
     let value = if row.is_empty() { last } else { row };
     let shard = shard(key.as_ref().unwrap_or(value));
     let diff = diff * isize::try_from(*count).unwrap_or(isize::MAX);
-    OutRow { shard, key: key.clone(), pos: 0, value: value.clone(), diff }
+    let key = key.clone().map(Bytes::from);
+    OutRow { shard, key, pos: 0, value: value.clone().into(), diff }
 }
 
 /// What is kept of a changelog on this worker: sums need what was there. An upsert sink's rows replace each other.
@@ -85,15 +87,16 @@ impl Kept {
     /// Takes in what is written at a tick: `rows` are consolidated and in their order, so those of a key stand together.
     fn write(&mut self, tick: Tick, rows: &[OutRow], changes: &mut ChangeBuffer) {
         for rows in rows.chunk_by(|a, b| self.mode == Mode::Upsert && a.key == b.key) {
+            let row_key = rows[0].key.as_ref().map(|key| key.to_vec());
             if self.mode == Mode::Upsert {
-                let key: Key = (rows[0].key.clone(), Vec::new());
+                let key: Key = (row_key, Vec::new());
                 let last = rows.iter().rev().find(|row| row.diff > 0);
-                let state = last.map(|row| (1, row.value.clone()));
+                let state = last.map(|row| (1, row.value.to_vec()));
                 put(changes, self.number, tick, &key, state);
                 continue;
             }
             let row = &rows[0];
-            let key = (row.key.clone(), row.value.clone());
+            let key = (row_key, row.value.to_vec());
             let sum = self.sums.remove(&key).unwrap_or(0) + row.diff as i64;
             let state = (sum != 0).then(|| (sum, Vec::new()));
             put(changes, self.number, tick, &key, state);

@@ -10,14 +10,16 @@ use super::plan::{Place, SinkPlan};
 use super::reconcile::{Keeping, keeping};
 use super::{KeyedTable, Stream, Table};
 use crate::error::{Error, Kind, Result};
-use crate::formats::encode_json;
+use crate::formats::encode_json_into;
 use crate::hash::{SHARDS, shard};
 use crate::ids::{Diff, Tick};
 use crate::job::generation::change::OnChange;
 use crate::job::ports::{Mode, OutRow, Pending, SinkPort};
 use crate::row::Row;
 use crate::sinks;
+use bytes::Bytes;
 use serde::Serialize;
+use std::ops::Range;
 use std::panic::Location;
 use std::rc::Rc;
 use timely::container::CapacityContainerBuilder;
@@ -85,8 +87,29 @@ struct Feed<'a> {
     table: bool,
 }
 
-fn bytes<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    encode_json(value)
+/// A row whose bytes lie in a buffer that is still filled with others: an allocation for a message of rows, not for each row and on
+/// another thread than the one that frees it.
+struct Draft {
+    shard: u16,
+    key: Option<Range<usize>>,
+    pos: u64,
+    value: Range<usize>,
+    diff: Diff,
+}
+
+impl Draft {
+    fn of(self, buffer: &Bytes) -> OutRow {
+        let Draft { shard, key, pos, value, diff } = self;
+        let key = key.map(|key| buffer.slice(key));
+        OutRow { shard, key, pos, value: buffer.slice(value), diff }
+    }
+}
+
+/// Puts a value as JSON behind what the buffer holds, and gives where it is.
+fn put<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<Range<usize>> {
+    let begin = buffer.len();
+    encode_json_into(value, buffer)?;
+    Ok(begin..buffer.len())
 }
 
 /// A keyed row as a value that carries its key.
@@ -105,10 +128,10 @@ impl<D: Row> SinksTo<Append> for Stream<'_, D> {
             &self.flow,
             sink,
             |_, stamp| stamp,
-            |rec| {
-                let value = bytes(&rec.row)?;
-                let shard = shard(&value);
-                Ok(OutRow { shard, key: None, pos: rec.pos.0, value, diff: 1 })
+            |rec, buffer| {
+                let value = put(&rec.row, buffer)?;
+                let shard = shard(&buffer[value.clone()]);
+                Ok(Draft { shard, key: None, pos: rec.pos.0, value, diff: 1 })
             },
         );
         attach(&self.flow, sink, Mode::Append, Feed { by: &self.made_by, table: false }, &encoded);
@@ -137,9 +160,10 @@ fn connect_table<D: Row>(table: &Table<'_, D>, sink: &Connecting<'_>, mode: Mode
         &table.flow,
         sink,
         |(_, tick, _), _| *tick,
-        |(row, _, diff)| {
-            let value = bytes(row)?;
-            Ok(OutRow { shard: shard(&value), key: None, pos: 0, value, diff: *diff })
+        |(row, _, diff), buffer| {
+            let value = put(row, buffer)?;
+            let shard = shard(&buffer[value.clone()]);
+            Ok(Draft { shard, key: None, pos: 0, value, diff: *diff })
         },
     );
     attach(&table.flow, sink, mode, Feed { by: &table.origin, table: true }, &encoded);
@@ -176,13 +200,14 @@ fn connect_keyed<K: Row, V: Row>(table: &KeyedTable<'_, K, V>, sink: &Connecting
         &table.flow,
         sink,
         |(_, tick, _), _| *tick,
-        move |((key, row), _, diff)| {
-            let bare = bytes(key)?;
+        move |((key, row), _, diff), buffer| {
+            let bare = put(key, buffer)?;
             let value = match mode {
-                Mode::Append => bytes(&Whole { key, value: row })?,
-                Mode::Upsert | Mode::Changelog => bytes(row)?,
+                Mode::Append => put(&Whole { key, value: row }, buffer)?,
+                Mode::Upsert | Mode::Changelog => put(row, buffer)?,
             };
-            Ok(OutRow { shard: shard(&bare), key: Some(bare), pos: 0, value, diff: *diff })
+            let shard = shard(&buffer[bare.clone()]);
+            Ok(Draft { shard, key: Some(bare), pos: 0, value, diff: *diff })
         },
     );
     attach(&table.flow, sink, mode, Feed { by: &table.origin, table: true }, &encoded);
@@ -195,7 +220,7 @@ fn encode<'s, D: Clone + 'static>(
     flow: &Flow<'s>,
     sink: &Connecting<'_>,
     tick: impl Fn(&D, Tick) -> Tick + 'static,
-    row: impl Fn(&D) -> Result<OutRow> + 'static,
+    row: impl Fn(&D, &mut Vec<u8>) -> Result<Draft> + 'static,
 ) -> StreamVec<'s, Tick, (Tick, OutRow)> {
     // What a sink keeps is of all ticks, and an image is made of ticks before its own.
     let all = flow.context.images.contains_key(sink.name) || options(flow, sink).keeps();
@@ -205,20 +230,27 @@ fn encode<'s, D: Clone + 'static>(
         Pipeline,
         "Encode",
         move |_, _| {
+            let mut drafts: Vec<(Tick, Draft)> = Vec::new();
+            // Bytes of a row of the message before.
+            let mut width = 0;
             move |input, output| {
                 input.for_each(|stamp, rows| {
                     let sent = *stamp.least().expect("a message has a time");
-                    let mut session = output.session(&stamp);
+                    let mut buffer = Vec::with_capacity(rows.len() * width);
                     for given in rows.drain(..) {
                         let tick = tick(&given, sent);
                         if tick <= written {
                             continue;
                         }
-                        match row(&given) {
-                            Ok(encoded) => session.give((tick, encoded)),
+                        match row(&given, &mut buffer) {
+                            Ok(draft) => drafts.push((tick, draft)),
                             Err(error) => context.failure.fail(error.at(format!("sink {name:?}"))),
                         }
                     }
+                    width = buffer.len().div_ceil(drafts.len().max(1));
+                    let buffer = Bytes::from(buffer);
+                    let rows = drafts.drain(..).map(|(tick, draft)| (tick, draft.of(&buffer)));
+                    output.session(&stamp).give_iterator(rows);
                 });
             }
         },
@@ -319,7 +351,7 @@ pub(crate) fn order_rows(
     let place = || format!("sink {:?}, tick {tick}", port.name);
     let mut out = match port.mode {
         Mode::Append => append(net, port),
-        Mode::Changelog => Ok(net.into_iter().flat_map(changelog).collect()),
+        Mode::Changelog => Ok(changelog(net)),
         Mode::Upsert => upsert(net),
     }
     .map_err(|error| error.at(place()))?;
@@ -406,20 +438,34 @@ fn append(rows: Vec<OutRow>, port: &SinkPort) -> Result<Vec<sinks::Row>> {
 }
 
 /// Changelog: each change as often as it happened, its value wrapped with key and diff.
-fn changelog(row: OutRow) -> impl Iterator<Item = sinks::Row> {
-    let diff: i8 = if row.diff < 0 { -1 } else { 1 };
-    let mut value = Vec::with_capacity(row.value.len() + 32);
-    value.push(b'{');
-    if let Some(key) = &row.key {
-        value.extend_from_slice(b"\"key\":");
-        value.extend_from_slice(key);
-        value.push(b',');
+fn changelog(rows: Vec<OutRow>) -> Vec<sinks::Row> {
+    const AROUND: usize = br#"{"key":,"value":,"diff":-1}"#.len();
+    let held = |row: &OutRow| AROUND + row.key.as_ref().map_or(0, Bytes::len) + row.value.len();
+    let mut buffer = Vec::with_capacity(rows.iter().map(held).sum());
+    let mut wrap = |row: &OutRow| {
+        let begin = buffer.len();
+        buffer.push(b'{');
+        if let Some(key) = &row.key {
+            buffer.extend_from_slice(b"\"key\":");
+            buffer.extend_from_slice(key);
+            buffer.push(b',');
+        }
+        buffer.extend_from_slice(b"\"value\":");
+        buffer.extend_from_slice(&row.value);
+        let diff: &[u8] = if row.diff < 0 { b",\"diff\":-1}" } else { b",\"diff\":1}" };
+        buffer.extend_from_slice(diff);
+        begin..buffer.len()
+    };
+    let wrapped: Vec<Range<usize>> = rows.iter().map(&mut wrap).collect();
+    let buffer = Bytes::from(buffer);
+    let mut out = Vec::with_capacity(rows.len());
+    for (row, value) in rows.into_iter().zip(wrapped) {
+        let diff = if row.diff < 0 { -1 } else { 1 };
+        let value = Some(buffer.slice(value));
+        let wrapped = sinks::Row { shard: row.shard, key: row.key, diff, value };
+        out.extend(std::iter::repeat_n(wrapped, times(row.diff)));
     }
-    value.extend_from_slice(b"\"value\":");
-    value.extend_from_slice(&row.value);
-    value.extend_from_slice(if diff < 0 { b",\"diff\":-1}" } else { b",\"diff\":1}" });
-    let out = sinks::Row { shard: row.shard, key: row.key, diff, value: Some(value) };
-    std::iter::repeat_n(out, times(row.diff))
+    out
 }
 
 /// Upsert: the row of each key that stays, or a tombstone.

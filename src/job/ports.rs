@@ -7,6 +7,7 @@ use crate::sinks;
 use crate::sources::{Transport, Waker};
 use crate::state::manifest::InletState;
 use crate::ticks::record::Range;
+use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -80,11 +81,11 @@ pub(crate) struct OutRow {
     /// The virtual shard.
     pub(crate) shard: u16,
     /// The key's bytes.
-    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) key: Option<Bytes>,
     /// The position, for streams; 0 for tables.
     pub(crate) pos: u64,
     /// The row's bytes.
-    pub(crate) value: Vec<u8>,
+    pub(crate) value: Bytes,
     /// How often it comes or goes.
     pub(crate) diff: Diff,
 }

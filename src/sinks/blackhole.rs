@@ -3,6 +3,7 @@
 use super::{Identity, LaneTick, Progress, Writer};
 use crate::error::{Error, Result};
 use crate::ids::Tick;
+use bytes::Bytes;
 
 /// Takes rows, counts them, and forgets them.
 ///
@@ -54,7 +55,7 @@ impl Writer for Blackhole {
             *reached = tick.tick;
             self.rows += tick.rows.len() as u64;
             let bytes = |row: &super::Row| {
-                row.key.as_ref().map_or(0, Vec::len) + row.value.as_ref().map_or(0, Vec::len)
+                row.key.as_ref().map_or(0, Bytes::len) + row.value.as_ref().map_or(0, Bytes::len)
             };
             self.bytes += tick.rows.iter().map(bytes).sum::<usize>() as u64;
         }

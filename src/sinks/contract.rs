@@ -64,9 +64,9 @@ fn identity(generation: u64) -> Identity {
 /// A tick whose rows are told apart from all others by lane, tick and number.
 fn tick(lane: u16, tick: Tick, rows: usize) -> LaneTick {
     let rows = (0..rows).map(|number| {
-        let value = format!("{{\"lane\":{lane},\"tick\":{tick},\"row\":{number}}}").into_bytes();
+        let value = format!("{{\"lane\":{lane},\"tick\":{tick},\"row\":{number}}}");
         let shard = u16::try_from(number).unwrap_or(0) % SHARDS;
-        Row { shard, key: Some(format!("{lane}").into_bytes()), diff: 1, value: Some(value) }
+        Row { shard, key: Some(format!("{lane}").into()), diff: 1, value: Some(value.into()) }
     });
     LaneTick {
         lane: Lane(lane),
@@ -196,7 +196,7 @@ fn other_rows_are_refused(case: &Case<'_>) {
     case.write(&mut *writer, &[tick(0, 1, 2)]);
     drop(writer);
     let mut other = tick(0, 1, 2);
-    other.rows[1].value = Some(b"{\"lane\":0,\"other\":true}".to_vec());
+    other.rows[1].value = Some(b"{\"lane\":0,\"other\":true}"[..].into());
     for wrong in [other, tick(0, 1, 1), tick(0, 1, 3)] {
         let (mut writer, _) = case.fenced(2);
         case.refused(writer.write(&[wrong, tick(0, 2, 1)]), Kind::Nondeterministic);

@@ -107,7 +107,7 @@ impl MemoryTarget {
 
     /// The values of [`MemoryTarget::rows`]; a tombstone is empty.
     pub fn values(&self) -> Vec<Vec<u8>> {
-        self.rows().into_iter().map(|row| row.value.unwrap_or_default()).collect()
+        self.rows().into_iter().map(|row| row.value.unwrap_or_default().into()).collect()
     }
 
     /// The progress of a lane.

@@ -17,6 +17,7 @@ pub mod stdout;
 
 use crate::error::Result;
 use crate::ids::{Generation, Lane, Nonce, Tick};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -109,23 +110,23 @@ pub struct Identity {
     pub nonce: Nonce,
 }
 
-/// One row as it goes out. Rows of a tick and lane come in their canonical order.
+/// One row as it goes out. Rows of a tick and lane come in their canonical order. Their bytes are parts of buffers that they share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// The fixed hash of the key (of the row, if it has none) modulo the number of virtual shards.
     pub shard: u16,
     /// The key's bytes.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<Bytes>,
     /// -1 for a retraction, 1 otherwise. Retractions come before insertions of the same key.
     pub diff: i8,
     /// The row's bytes; `None` is a tombstone.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
 }
 
 impl Row {
     /// Bytes that the row holds, for bounds.
     pub fn bytes(&self) -> usize {
-        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + 64
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + 64
     }
 }
 

@@ -6,8 +6,8 @@ fn rows(count: u64) -> Vec<OutRow> {
     let row = |n: u64| {
         let bits = chain(7, &n.to_le_bytes());
         let shard = if bits & 1 == 0 { SHARDS - 1 } else { (bits >> 8) as u16 % 50 };
-        let key = (bits & 2 == 0).then(|| vec![(bits >> 24) as u8 % 5]);
-        let value = vec![(bits >> 40) as u8 % 3];
+        let key = (bits & 2 == 0).then(|| vec![(bits >> 24) as u8 % 5].into());
+        let value = vec![(bits >> 40) as u8 % 3].into();
         OutRow { shard, key, pos: (bits >> 32) % 4, value, diff: 1 - (bits >> 48 & 2) as isize }
     };
     (0..count).map(row).collect()

@@ -11,8 +11,8 @@ fn identity() -> Identity {
 
 fn tick(tick: Tick, values: &[&str]) -> LaneTick {
     let row = |value: &&str| {
-        let value = Some(value.as_bytes().to_vec());
-        Row { shard: 0, key: Some(b"k".to_vec()), diff: 1, value }
+        let value = Some(value.as_bytes().to_vec().into());
+        Row { shard: 0, key: Some(b"k"[..].into()), diff: 1, value }
     };
     let rows = values.iter().map(row).collect();
     let (next_offsets, watermarks) = (BTreeMap::new(), BTreeMap::new());

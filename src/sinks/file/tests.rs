@@ -108,7 +108,7 @@ fn identity(generation: u64) -> Identity {
 fn tick(tick: u64) -> LaneTick {
     // Every third tick has no rows.
     let rows = (0..tick % 3).map(|number| {
-        let value = Some(format!("[{tick},{number}]").into_bytes());
+        let value = Some(format!("[{tick},{number}]").into());
         Row { shard: 0, key: None, diff: 1, value }
     });
     LaneTick {
@@ -126,7 +126,7 @@ fn ticks(range: std::ops::RangeInclusive<u64>) -> Vec<LaneTick> {
 
 fn expected(range: std::ops::RangeInclusive<u64>) -> Vec<String> {
     let rows = range.flat_map(|number| tick(number).rows);
-    rows.map(|row| String::from_utf8(row.value.unwrap()).unwrap()).collect()
+    rows.map(|row| String::from_utf8(row.value.unwrap().into()).unwrap()).collect()
 }
 
 fn held(progress: &[Option<Progress>]) -> u64 {
@@ -281,8 +281,8 @@ fn lines_of_upserts_have_their_key() {
     let mut writer = files.writer().keyed(true);
     writer.fence(&identity(1), 1).unwrap();
     let mut upserts = tick(2);
-    upserts.rows[0].key = Some(b"1".to_vec());
-    upserts.rows[1] = Row { shard: 0, key: Some(b"2".to_vec()), diff: 1, value: None };
+    upserts.rows[0].key = Some(b"1"[..].into());
+    upserts.rows[1] = Row { shard: 0, key: Some(b"2"[..].into()), diff: 1, value: None };
     writer.write(&[upserts]).unwrap();
     assert_eq!(files.lines(), [r#"{"key":1,"value":[2,0]}"#, r#"{"key":2,"value":null}"#]);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn row(key: Option<&str>, value: Option<&str>) -> Row {
-    let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+    let bytes = |text: Option<&str>| text.map(|text| text.to_owned().into());
     Row { shard: 0, key: bytes(key), diff: 1, value: bytes(value) }
 }
 

@@ -44,7 +44,7 @@ fn identity(generation: u64) -> Identity {
 
 fn tick(tick: Tick, rows: u64) -> LaneTick {
     let rows = (0..rows).map(|number| {
-        let value = Some(format!("{tick}.{number}").into_bytes());
+        let value = Some(format!("{tick}.{number}").into());
         Row { shard: 0, key: None, diff: 1, value }
     });
     LaneTick {

@@ -5,7 +5,7 @@ use crate::ids::{Generation, Lane, Nonce};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn row(value: &str) -> Row {
-    Row { shard: 0, key: None, diff: 1, value: Some(value.as_bytes().to_vec()) }
+    Row { shard: 0, key: None, diff: 1, value: Some(value.to_owned().into()) }
 }
 
 fn tick(tick: u64, values: &[&str]) -> LaneTick {
@@ -78,7 +78,7 @@ fn a_tick_held_in_part_is_not_passed_over() {
 fn digests_chain_and_tell_rows_apart() {
     let rows = [row("a"), row("b"), row("c")];
     assert_eq!(digest(digest(0, &rows[..1]), &rows[1..]), digest(0, &rows));
-    let bytes = |text: &str| Some(text.as_bytes().to_vec());
+    let bytes = |text: &str| Some(text.to_owned().into());
     let shapes = [
         Row { key: None, ..row("ab") },
         Row { key: bytes(""), ..row("ab") },

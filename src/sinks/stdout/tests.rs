@@ -36,7 +36,7 @@ fn identity() -> Identity {
 }
 
 fn tick(tick: u64, values: &[&str]) -> LaneTick {
-    let value = |value: &&str| Some(value.as_bytes().to_vec());
+    let value = |value: &&str| Some(value.to_string().into());
     let row = |text| Row { shard: 0, key: None, diff: 1, value: value(text) };
     LaneTick {
         lane: Lane(1),

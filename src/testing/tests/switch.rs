@@ -23,9 +23,9 @@ fn folded(job: &Job, sink: &str, tick: Tick) -> Vec<String> {
     for lane in 0..2 {
         for committed in job.target(sink).committed(crate::ids::Lane(lane)) {
             for row in committed.rows.into_iter().filter(|_| committed.tick <= tick) {
-                let key = String::from_utf8(row.key.unwrap()).unwrap().parse().unwrap();
+                let key = String::from_utf8(row.key.unwrap().into()).unwrap().parse().unwrap();
                 match row.value {
-                    Some(value) => last.insert(key, String::from_utf8(value).unwrap()),
+                    Some(value) => last.insert(key, String::from_utf8(value.into()).unwrap()),
                     None => last.remove(&key),
                 };
             }
@@ -38,7 +38,7 @@ fn folded(job: &Job, sink: &str, tick: Tick) -> Vec<String> {
 fn added_up(job: &Job, sink: &str) -> Vec<String> {
     let mut sums: BTreeMap<String, i64> = BTreeMap::new();
     for row in job.target(sink).rows() {
-        let value = String::from_utf8(row.value.unwrap()).unwrap();
+        let value = String::from_utf8(row.value.unwrap().into()).unwrap();
         let bare = value.rsplit_once(",\"diff\":").unwrap().0.to_owned();
         *sums.entry(bare).or_default() += i64::from(row.diff);
     }

@@ -37,7 +37,7 @@ pub(crate) fn identity(generation: u64) -> Identity {
 }
 
 pub(crate) fn row(key: Option<&str>, value: Option<&str>) -> Row {
-    let bytes = |text: &str| text.as_bytes().to_vec();
+    let bytes = |text: &str| text.to_owned().into();
     Row { shard: 5, key: key.map(bytes), diff: 1, value: value.map(bytes) }
 }
 
@@ -205,7 +205,7 @@ fn a_large_tick_is_torn_resumed_and_compared() {
     let progress = next.fence(&identity(2), 1).unwrap().remove(0).unwrap();
     assert_eq!((progress.tick, progress.rows, progress.last), (2, 20, false));
     let mut other = tick(2, 25);
-    other.rows[19].value = Some(b"t2rX".to_vec());
+    other.rows[19].value = Some(b"t2rX"[..].into());
     let error = next.write(&[other]).unwrap_err();
     assert_eq!(error.kind(), Kind::Nondeterministic);
     assert!(error.message().contains("sink torn") && error.message().contains("tick 2"), "{error}");
@@ -478,7 +478,7 @@ fn a_row_too_large_is_named_and_holds_no_reader_up() {
     let mut sink = Kafka::new(settings(&broker.bootstrap(), "large"), "large");
     sink.fence(&identity(1), 1).unwrap();
     let mut ticks = [tick(1, 2), tick(2, 1)];
-    ticks[1].rows[0].value = Some(vec![b'x'; 2_000_000]);
+    ticks[1].rows[0].value = Some(vec![b'x'; 2_000_000].into());
     let error = sink.write(&ticks).unwrap_err();
     assert_eq!(error.kind(), Kind::Input, "{error}");
     assert!(
