@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use super::*;
 
 fn put<'a>(tick: Tick, key: &'a [u8], value: &'a [u8]) -> Change<'a> {
