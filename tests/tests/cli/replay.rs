@@ -5,7 +5,9 @@ use crate::{LONG, ask};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tidemark_tests::engine::{Engine, Launch};
+use tidemark_tests::broker::Broker;
+use tidemark_tests::client::Client;
+use tidemark_tests::engine::{Engine, Launch, example};
 use tidemark_tests::lines::Lines;
 use tidemark_tests::process::Signal;
 
@@ -30,6 +32,15 @@ fn replay(launch: &Launch, more: &[&str]) -> (Option<i32>, String, String) {
     engine.stdout().wait_from(0, LONG, |_| false);
     let text = |lines: &Lines| lines.since(0).join("\n");
     (status.code(), text(engine.stdout()), text(engine.stderr()))
+}
+
+/// Runs the `tidemark skip` that a replay has printed: it lets the job go on without the record.
+fn skip_as_printed(engine: &Engine, told: &str) {
+    let printed = told.lines().find(|line| line.starts_with("  tidemark skip ")).unwrap();
+    let http = format!("127.0.0.1:{}", engine.http());
+    let words = printed.split_whitespace().skip(1).chain(["--http", &http]);
+    let mut skip = Engine::command(&words.collect::<Vec<_>>()).unwrap();
+    assert_eq!(skip.wait(LONG).unwrap().code(), Some(0), "{}", skip.stderr().tail(20));
 }
 
 /// The job dies three times of one record; a replay names it, and leaves no trace, whether the log is in a file or in the store.
@@ -57,16 +68,55 @@ fn the_record_that_panics_is_named_and_nothing_is_changed() {
             assert!(out.contains(part), "{log}: no {part:?} in {out}\n{err}");
         }
         assert!(files(root) == before, "{log}: a replay changes nothing");
-        // What it printed lets the job go on without the record.
-        let printed = out.lines().find(|line| line.starts_with("  tidemark skip ")).unwrap();
-        let http = format!("127.0.0.1:{}", cluster.http());
-        let words = printed.split_whitespace().skip(1).chain(["--http", &http]);
-        let mut skip = Engine::command(&words.collect::<Vec<_>>()).unwrap();
-        assert_eq!(skip.wait(LONG).unwrap().code(), Some(0), "{}", skip.stderr().tail(20));
+        skip_as_printed(&cluster, &out);
         taken(root, 6);
         cluster.signal(Signal::Int).unwrap();
         assert_eq!(cluster.wait(LONG).unwrap().code(), Some(0), "{}", cluster.stderr().tail(20));
     }
+}
+
+/// The same with orders and tick log on Kafka: a replay is one more reader of both. What it prints lets the job go on.
+#[test]
+fn the_record_of_a_topic_that_panics_is_named_and_left_out() {
+    let broker = Broker::start().unwrap();
+    let client = Client::new(broker.bootstrap());
+    client.create_topic("orders", 2, &[]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let (bootstrap, out) = (broker.bootstrap(), root.join("out"));
+    let settings = [
+        ("connection.kafka.bootstrap.servers", &*bootstrap),
+        ("source.orders.connector", "kafka"),
+        ("source.orders.topic", "orders"),
+        ("log.kind", "kafka"),
+        ("log.connection", "kafka"),
+        ("log.topic", "ticks"),
+        ("log.replication", "1"),
+        ("sink.taken.path", out.to_str().unwrap()),
+    ];
+    let base = Launch::new("troubled", 1, &root.join("state"));
+    let base = Launch { program: Some(example("troubled").unwrap()), ..base };
+    let launch = settings.iter().fold(base, |launch, (key, value)| launch.set(key, value));
+    let mut cluster = Engine::launch_cluster(&launch, 1).unwrap();
+    client.produce("orders", 0, [r#"{"number":1}"#, r#"{"number":2}"#]).unwrap();
+    taken(root, 2);
+    let bad = [r#"{"number":3}"#, r#"{"number":4,"panic_later":true}"#, r#"{"number":5}"#];
+    client.produce("orders", 1, bad).unwrap();
+    failed(&cluster, "tidemark replay DATAFLOW --tick ");
+    let ends = || {
+        let ends = ["orders", "ticks"].map(|topic| client.read_committed(topic).unwrap().len());
+        (ends, client.topics().unwrap(), files(root))
+    };
+    let before = ends();
+    let (code, out, err) = replay(&launch, &[]);
+    assert_eq!(code, Some(4), "{out}\n{err}");
+    let place = "source orders, partition 1, offset 1: {\"number\":4,\"panic_later\":true}";
+    assert!(out.contains(place), "no {place:?} in {out}\n{err}");
+    assert!(ends() == before, "a replay changes nothing");
+    skip_as_printed(&cluster, &out);
+    taken(root, 4);
+    cluster.signal(Signal::Int).unwrap();
+    assert_eq!(cluster.wait(LONG).unwrap().code(), Some(0), "{}", cluster.stderr().tail(20));
 }
 
 /// Beside a running job, whose log is held, a tick that is fine is told with what it read.
