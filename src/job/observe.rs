@@ -105,11 +105,8 @@ impl Observer {
         self.released.load(Ordering::Acquire)
     }
 
-    /// A restored tick counts as released, and its snapshot is the newest so far; 0 if there was none.
+    /// A restored tick counts as released.
     pub(crate) fn restored(&self, tick: Tick) {
-        if tick > 0 {
-            self.shared.update(|status| status.snapshot = Some(tick));
-        }
         self.released.store(tick, Ordering::Release);
         self.shared.released().advance(tick);
     }

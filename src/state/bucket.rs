@@ -69,7 +69,7 @@ fn append(held: &mut Vec<u8>, bytes: &[u8]) -> Span {
 }
 
 /// Changes of one uid, ready to be written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Drained {
     held: Vec<u8>,
     /// Ascending by key.

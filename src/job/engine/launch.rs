@@ -293,7 +293,10 @@ impl Launch<'_> {
 
     fn tell_beginning(&self, start: &Start, claimed: &Claimed, restored: &Restored) {
         let (from, to, generation) = (start.tick, claimed.end, claimed.identity.generation);
-        self.shared.update(|status| status.restored = Some(from));
+        self.shared.update(|status| {
+            status.restored = Some(from);
+            status.snapshot = Some(from).filter(|tick| *tick > 0);
+        });
         let inlets = start.inlets.iter().map(|at| (at.decl.clone(), at.next));
         self.shared.restore_inlets(inlets);
         let replays = !restored.follow.is_empty();
