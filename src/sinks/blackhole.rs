@@ -1,9 +1,8 @@
 //! A sink that throws rows away: for measuring what comes before it, and for a dataflow that is only served. Does no I/O.
 
-use super::{Identity, LaneTick, Progress, Writer};
+use super::{Identity, LaneTick, Progress, Row, Writer};
 use crate::error::{Error, Result};
 use crate::ids::Tick;
-use bytes::Bytes;
 
 /// Takes rows, counts them, and forgets them.
 ///
@@ -54,10 +53,7 @@ impl Writer for Blackhole {
             }
             *reached = tick.tick;
             self.rows += tick.rows.len() as u64;
-            let bytes = |row: &super::Row| {
-                row.key.as_ref().map_or(0, Bytes::len) + row.value.as_ref().map_or(0, Bytes::len)
-            };
-            self.bytes += tick.rows.iter().map(bytes).sum::<usize>() as u64;
+            self.bytes += tick.rows.iter().map(Row::payload).sum::<usize>() as u64;
         }
         Ok(())
     }

@@ -124,9 +124,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// Bytes of key and value.
+    pub fn payload(&self) -> usize {
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
+    }
+
     /// Bytes that the row holds, for bounds.
     pub fn bytes(&self) -> usize {
-        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + 64
+        self.payload() + 64
     }
 }
 
