@@ -6,7 +6,7 @@ use super::check::Compared;
 use super::queries::{self, Clients, Judged};
 use super::stage::Stage;
 use crate::broker::{Broker, free_port};
-use crate::clock::{self, wall_ms};
+use crate::clock::{self, Deadline, wall_ms};
 use crate::engine::Engine;
 use crate::fleet::Fleet;
 use crate::follow::Follower;
@@ -317,15 +317,16 @@ impl Running<'_> {
         Ok(())
     }
 
+    /// Whether a snapshot counts. The log is read only until one is known.
     fn has_snapshot(&self) -> Result<bool> {
-        Ok(!self.stage.counted()?.snapshots.is_empty())
+        Ok(!self.before.snapshots.is_empty() || !self.stage.counted()?.snapshots.is_empty())
     }
 
     /// The first kill comes when it comes; every other finds a snapshot, however slow the machine is, and so does each recovery after.
     fn let_snapshot_come(&self) -> Result<()> {
-        let until = clock::now() + LONG;
+        let deadline = Deadline::after(LONG);
         while !self.kills.is_empty() && !self.has_snapshot()? {
-            if clock::now() > until {
+            if deadline.left().is_none() {
                 return Err(Failure::new("no snapshot came to count before the next kill"));
             }
             std::thread::sleep(Duration::from_millis(100));

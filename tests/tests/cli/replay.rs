@@ -1,13 +1,13 @@
 //! `tidemark replay` beside a job that has failed, and beside one that is fine.
 
-use crate::troubled::{failed, order, taken, troubled};
+use crate::troubled::{failed, order, over_orders, taken, troubled};
 use crate::{LONG, ask};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tidemark_tests::broker::Broker;
 use tidemark_tests::client::Client;
-use tidemark_tests::engine::{Engine, Launch, example};
+use tidemark_tests::engine::{Engine, Launch};
 use tidemark_tests::lines::Lines;
 use tidemark_tests::process::Signal;
 
@@ -83,20 +83,14 @@ fn the_record_of_a_topic_that_panics_is_named_and_left_out() {
     client.create_topic("orders", 2, &[]).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    let (bootstrap, out) = (broker.bootstrap(), root.join("out"));
-    let settings = [
-        ("connection.kafka.bootstrap.servers", &*bootstrap),
-        ("source.orders.connector", "kafka"),
-        ("source.orders.topic", "orders"),
-        ("log.kind", "kafka"),
-        ("log.connection", "kafka"),
-        ("log.topic", "ticks"),
-        ("log.replication", "1"),
-        ("sink.taken.path", out.to_str().unwrap()),
-    ];
-    let base = Launch::new("troubled", 1, &root.join("state"));
-    let base = Launch { program: Some(example("troubled").unwrap()), ..base };
-    let launch = settings.iter().fold(base, |launch, (key, value)| launch.set(key, value));
+    let launch = over_orders(root, 1)
+        .set("connection.kafka.bootstrap.servers", broker.bootstrap())
+        .set("source.orders.connector", "kafka")
+        .set("source.orders.topic", "orders")
+        .set("log.kind", "kafka")
+        .set("log.connection", "kafka")
+        .set("log.topic", "ticks")
+        .set("log.replication", 1);
     let mut cluster = Engine::launch_cluster(&launch, 1).unwrap();
     client.produce("orders", 0, [r#"{"number":1}"#, r#"{"number":2}"#]).unwrap();
     taken(root, 2);

@@ -8,10 +8,16 @@ use std::path::Path;
 use tidemark_tests::engine::{Engine, Launch, example};
 use tidemark_tests::process::Signal;
 
+/// The dataflow over orders in files.
 pub(crate) fn troubled(root: &Path, workers: usize) -> Launch {
-    let launch = Launch::new("troubled", workers, &root.join("state"))
+    over_orders(root, workers)
         .set("source.orders.path", root.join("in").display())
         .set("source.orders.follow", true)
+}
+
+/// The dataflow, without a place of its orders.
+pub(crate) fn over_orders(root: &Path, workers: usize) -> Launch {
+    let launch = Launch::new("troubled", workers, &root.join("state"))
         .set("sink.taken.path", root.join("out").display());
     Launch { program: Some(example("troubled").unwrap()), ..launch }
 }

@@ -60,6 +60,14 @@ fn both(number: u64) -> [LaneTick; 2] {
     [tick(0, number), tick(1, number)]
 }
 
+/// What the driver of a newer generation's writer does first: it fences, again where an older one disturbs it.
+fn takes_over(sink: &mut Kafka, generation: u64) {
+    let deadline = Deadline::after(LONG);
+    while let Err(error) = sink.fence(&identity(generation), 2) {
+        assert!(error.kind() == Kind::Retry && deadline.left().is_some(), "{error}");
+    }
+}
+
 /// What the driver of a writer does: fence and write again until it is written. Gives how often it failed.
 fn drive(sink: &mut Kafka, generation: u64, ticks: &[LaneTick]) -> usize {
     let deadline = Deadline::after(LONG);
@@ -132,10 +140,7 @@ fn a_look_before_the_init_would_not_do() {
         });
         let mut b = stage.sink();
         // A's other lane goes on meanwhile and may disturb it, in its fence or in what it writes.
-        let deadline = Deadline::after(LONG);
-        while let Err(error) = b.fence(&identity(2), 2) {
-            assert!(error.kind() == Kind::Retry && deadline.left().is_some(), "{error}");
-        }
+        takes_over(&mut b, 2);
         drive(&mut b, 2, &both(2));
         let (mut a, fenced) = halted.go_on();
         let error = fenced.unwrap_err();
@@ -160,10 +165,7 @@ fn a_slow_first_fence_takes_nothing_from_a_newer_generation() {
         (b, fenced)
     });
     let mut c = stage.sink();
-    let deadline = Deadline::after(LONG);
-    while let Err(error) = c.fence(&identity(3), 2) {
-        assert!(error.kind() == Kind::Retry && deadline.left().is_some(), "{error}");
-    }
+    takes_over(&mut c, 3);
     drive(&mut c, 3, &[tick(0, 2)]);
     let (mut b, fenced) = halted.go_on();
     let error = fenced.unwrap_err();
